@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the stages of bootmem share.
+//!
+//! Without features: [`PhysRange`], [`Region`], [`Page`] and the [`Log`] and [`EarlyMemory`] traits - the vocabulary in
+//! which `e820`, `memblock`, `crashkernel`, `memmap` and `buddy` speak, so that any of them can be used alone.
+//!
+//! With `serde`: one struct per edge of the chain ([`Firmware`], [`MemoryMap`], [`Blocks`], [`Crash`], [`Frames`],
+//! [`Zones`]), the envelope they travel in and the [`Stage`] trait that runs a stage on encoded bytes.
+//!
+//! With `defmt`: every message can be sent as a defmt frame instead of text.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+mod early;
+mod kind;
+mod ledger;
+mod log;
+mod page;
+mod range;
+mod region;
+mod zone;
+
+pub use early::{Bounds, EarlyMemory};
+pub use kind::{MemoryKind, RawEntry};
+pub use ledger::{Account, CLAIMS, Claim, Full, Ledger, Owner};
+pub use log::{Level, Log, Message, Quiet};
+pub use page::{Frame, FrameState, Page};
+pub use range::{FRAME_BYTES, PhysRange};
+pub use region::{Direction, Nid, Region, RegionFlags};
+pub use zone::{MAX_ORDER, ORDERS, ZoneKind};
+
+#[cfg(feature = "defmt")]
+#[doc(hidden)]
+pub use defmt;
+
+#[cfg(feature = "serde")]
+mod blocks;
+#[cfg(feature = "serde")]
+mod crash;
+#[cfg(feature = "serde")]
+mod envelope;
+#[cfg(feature = "serde")]
+mod firmware;
+#[cfg(feature = "serde")]
+mod frames;
+#[cfg(feature = "serde")]
+mod memory_map;
+#[cfg(feature = "serde")]
+mod stage;
+#[cfg(feature = "serde")]
+mod zones;
+
+#[cfg(feature = "serde")]
+pub use blocks::{Blocks, REGIONS};
+#[cfg(feature = "serde")]
+pub use crash::Crash;
+#[cfg(feature = "serde")]
+pub use envelope::{DecodeError, EXCHANGE_BYTES, EncodeError, HEADER_BYTES, Handoff, decode, encode};
+#[cfg(feature = "serde")]
+pub use firmware::{AFFINITIES, Affinity, Firmware, IMAGES, Image, RAW_ENTRIES};
+#[cfg(feature = "serde")]
+pub use frames::{
+    DESCRIPTOR_BLOCKS, Frames, MAX_NODES, MAX_ZONES, SECTION_BYTES, SECTION_FRAMES, SECTION_RUNS, SectionRun, ZoneSpan,
+};
+#[cfg(feature = "serde")]
+pub use memory_map::{MAP_ENTRIES, MapEntry, MemoryMap};
+#[cfg(feature = "serde")]
+pub use stage::{GrantError, Machine, RunError, Stage, StageId, run_encoded};
+#[cfg(feature = "serde")]
+pub use zones::{FreeArea, ZoneState, Zones};

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Edge 5, buddy → the kernel: a live allocator.
+
+use crate::firmware::{ENVELOPE_BYTES, LEDGER_BYTES, VARINT};
+use crate::frames::{DESCRIPTOR_BLOCKS, LAYOUT_BYTES, MAX_ZONES, SECTION_RUNS, check_layout};
+use crate::{Account, FRAME_BYTES, Frame, Handoff, Ledger, ORDERS, PhysRange, SectionRun, ZoneSpan};
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The free list of one order.
+///
+/// Linux: `struct free_area` (6.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FreeArea {
+    /// First block, the next to be handed out; [`Frame::NONE`] if there is none.
+    pub head: Frame,
+    /// Last block.
+    pub tail: Frame,
+    /// Number of blocks.
+    pub blocks: u64,
+}
+
+impl FreeArea {
+    /// A list without blocks.
+    pub const EMPTY: Self = Self { head: Frame::NONE, tail: Frame::NONE, blocks: 0 };
+}
+
+/// A zone with its free lists. All numbers are frames.
+///
+/// Linux: `struct zone` (6.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ZoneState {
+    /// Where it is and what it has.
+    pub span: ZoneSpan,
+    /// Frames the allocator manages: free or allocated.
+    pub managed: u64,
+    /// Free blocks by order.
+    pub free_area: [FreeArea; ORDERS],
+}
+
+impl ZoneState {
+    /// Returns the number of free frames.
+    #[must_use]
+    pub fn free(&self) -> u64 {
+        self.free_area.iter().enumerate().map(|(order, area)| area.blocks << order).sum()
+    }
+}
+
+/// The state of a live allocator; the rest of it lies in the descriptors.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Zones {
+    /// The populated zones, by node and then by address.
+    pub zones: Vec<ZoneState, MAX_ZONES>,
+    /// The present sections, sorted.
+    pub sections: Vec<SectionRun, SECTION_RUNS>,
+    /// Where the descriptors lie: mapped one after another in this order, they are one array.
+    pub descriptors: Vec<PhysRange, DESCRIPTOR_BLOCKS>,
+    /// The account, closed: every byte of memory is claimed or managed.
+    pub ledger: Ledger,
+}
+
+impl Zones {
+    /// Returns the bytes the allocator manages.
+    #[must_use]
+    pub fn managed_bytes(&self) -> u64 {
+        self.zones.iter().map(|z| z.managed).sum::<u64>() * FRAME_BYTES
+    }
+
+    /// Returns the bytes of memory.
+    #[must_use]
+    pub fn present_bytes(&self) -> u64 {
+        self.zones.iter().map(|z| z.span.present).sum::<u64>() * FRAME_BYTES
+    }
+}
+
+impl Handoff for Zones {
+    const EDGE: u8 = 5;
+    const VERSION: u16 = 1;
+    const MAX_BYTES: usize = ENVELOPE_BYTES
+        + VARINT.2
+        + MAX_ZONES * (VARINT.2 + 1 + 4 * VARINT.0 + ORDERS * (2 * VARINT.1 + VARINT.0))
+        + LAYOUT_BYTES
+        + LEDGER_BYTES;
+
+    fn validate(&self) -> Result<(), &'static str> {
+        check_layout(&self.sections, &self.descriptors)?;
+        let frames: u64 = self.descriptors.iter().map(|r| r.size() / size_of::<crate::Page>() as u64).sum();
+        let inside = |frame: Frame| frame == Frame::NONE || u64::from(frame.0) < frames;
+        let mut lists = self.zones.iter().flat_map(|z| &z.free_area);
+        if !lists.all(|l| inside(l.head) && inside(l.tail) && (l.blocks == 0) == (l.head == Frame::NONE)) {
+            Err("free lists start and end at a descriptor")
+        } else if self.zones.iter().any(|z| z.managed > z.span.present || z.free() > z.managed) {
+            Err("free frames are managed, managed frames are present")
+        } else if !self.ledger.is_valid() {
+            Err("claims are sorted and disjoint")
+        } else if self.present_bytes() != self.ledger.total(Account::Reserved) + self.managed_bytes() {
+            Err("every byte of memory is reserved by a named owner or managed")
+        } else {
+            Ok(())
+        }
+    }
+}
