@@ -14,6 +14,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod command_line;
 mod early;
 mod kind;
 mod ledger;
@@ -23,6 +24,7 @@ mod range;
 mod region;
 mod zone;
 
+pub use command_line::{Rules, memparse, parameters, strtoull};
 pub use early::{Bounds, EarlyMemory};
 pub use kind::{MemoryKind, RawEntry};
 pub use ledger::{Account, CLAIMS, Claim, Full, Ledger, Owner};
