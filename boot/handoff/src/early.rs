@@ -53,3 +53,18 @@ pub trait EarlyMemory {
     /// Linux: `memblock_phys_mem_size` (6.1).
     fn memory_size(&self) -> u64;
 }
+
+/// How a stage gets early memory from a hand-off and back, without depending on the crate that implements it.
+///
+/// The stage programs name the implementation: `crashkernel::Reserve<memblock::Store>`.
+#[cfg(feature = "serde")]
+pub trait EarlyStore {
+    /// The early memory, which writes its trace lines to a log.
+    type Memory<L: crate::Log>: EarlyMemory;
+
+    /// Returns early memory in the state of `blocks`; the command line says whether it traces and which rules it follows.
+    fn restore<L: crate::Log>(blocks: &crate::Blocks, command_line: &str, log: L) -> Self::Memory<L>;
+
+    /// Writes the state back: both arrays, both sizes, limit and direction.
+    fn save<L: crate::Log>(memory: &Self::Memory<L>, blocks: &mut crate::Blocks);
+}

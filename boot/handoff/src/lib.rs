@@ -25,6 +25,8 @@ mod region;
 mod zone;
 
 pub use command_line::{Rules, memparse, parameters, strtoull};
+#[cfg(feature = "serde")]
+pub use early::EarlyStore;
 pub use early::{Bounds, EarlyMemory};
 pub use kind::{MemoryKind, RawEntry};
 pub use ledger::{Account, CLAIMS, Claim, Full, Ledger, Owner};
