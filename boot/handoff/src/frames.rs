@@ -2,58 +2,12 @@
 //! Edge 4, memmap → buddy: zones, sections and where the descriptors lie.
 
 use crate::firmware::{ENVELOPE_BYTES, RANGE_BYTES, VARINT};
-use crate::{Blocks, FRAME_BYTES, Frame, Handoff, PhysRange, ZoneKind};
+use crate::{
+    Blocks, DESCRIPTOR_BLOCKS, FRAME_BYTES, Handoff, MAX_ZONES, PhysRange, SECTION_FRAMES, SECTION_RUNS, SectionRun,
+    ZoneSpan,
+};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
-
-/// Bytes in a section. Linux: `1 << SECTION_SIZE_BITS` (6.1).
-pub const SECTION_BYTES: u64 = 128 << 20;
-/// Frames in a section. Linux: `PAGES_PER_SECTION` (6.1).
-pub const SECTION_FRAMES: u64 = SECTION_BYTES / FRAME_BYTES;
-/// Nodes the image can handle.
-pub const MAX_NODES: usize = 16;
-/// Zones the image can handle.
-pub const MAX_ZONES: usize = 3 * MAX_NODES;
-/// Runs of present sections.
-pub const SECTION_RUNS: usize = 128;
-/// Blocks of descriptors.
-pub const DESCRIPTOR_BLOCKS: usize = 64;
-
-/// A zone of a node, before anything was handed over. All numbers are frames.
-///
-/// Linux: `calculate_node_totalpages` (6.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ZoneSpan {
-    /// The node.
-    pub node: u16,
-    /// The zone type.
-    pub kind: ZoneKind,
-    /// First frame number.
-    pub start_pfn: u64,
-    /// Frames from the first to the last, holes included.
-    pub spanned: u64,
-    /// Frames of memory among them.
-    pub present: u64,
-}
-
-impl ZoneSpan {
-    /// Returns the frame number after the last.
-    #[must_use]
-    pub const fn end_pfn(&self) -> u64 {
-        self.start_pfn + self.spanned
-    }
-}
-
-/// Consecutive present sections, whose descriptors lie one after another.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct SectionRun {
-    /// Number of the first section: its address / 128 MiB.
-    pub first_section: u32,
-    /// How many sections.
-    pub sections: u32,
-    /// The descriptor of the first frame.
-    pub first_frame: Frame,
-}
 
 /// Zones, sections and where the descriptors lie.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

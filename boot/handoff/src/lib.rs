@@ -17,6 +17,7 @@ extern crate std;
 mod command_line;
 mod early;
 mod kind;
+mod layout;
 mod ledger;
 mod log;
 mod page;
@@ -29,6 +30,9 @@ pub use command_line::{Rules, memparse, parameters, strtoull};
 pub use early::EarlyStore;
 pub use early::{Bounds, EarlyMemory};
 pub use kind::{MemoryKind, RawEntry};
+pub use layout::{
+    DESCRIPTOR_BLOCKS, MAX_NODES, MAX_ZONES, SECTION_BYTES, SECTION_FRAMES, SECTION_RUNS, SectionRun, ZoneSpan,
+};
 pub use ledger::{Account, CLAIMS, Claim, Full, Ledger, Owner};
 pub use log::{Level, Log, Message, Quiet};
 pub use page::{Frame, FrameState, Page};
@@ -66,9 +70,7 @@ pub use envelope::{DecodeError, EXCHANGE_BYTES, EncodeError, HEADER_BYTES, Hando
 #[cfg(feature = "serde")]
 pub use firmware::{AFFINITIES, Affinity, Firmware, IMAGES, Image, RAW_ENTRIES};
 #[cfg(feature = "serde")]
-pub use frames::{
-    DESCRIPTOR_BLOCKS, Frames, MAX_NODES, MAX_ZONES, SECTION_BYTES, SECTION_FRAMES, SECTION_RUNS, SectionRun, ZoneSpan,
-};
+pub use frames::Frames;
 #[cfg(feature = "serde")]
 pub use memory_map::{MAP_ENTRIES, MapEntry, MemoryMap};
 #[cfg(feature = "serde")]

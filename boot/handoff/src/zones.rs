@@ -2,8 +2,11 @@
 //! Edge 5, buddy → the kernel: a live allocator.
 
 use crate::firmware::{ENVELOPE_BYTES, LEDGER_BYTES, VARINT};
-use crate::frames::{DESCRIPTOR_BLOCKS, LAYOUT_BYTES, MAX_ZONES, SECTION_RUNS, check_layout};
-use crate::{Account, FRAME_BYTES, Frame, Handoff, Ledger, ORDERS, PhysRange, SectionRun, ZoneSpan};
+use crate::frames::{LAYOUT_BYTES, check_layout};
+use crate::{
+    Account, DESCRIPTOR_BLOCKS, FRAME_BYTES, Frame, Handoff, Ledger, MAX_ZONES, ORDERS, PhysRange, SECTION_RUNS,
+    SectionRun, ZoneSpan,
+};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
