@@ -16,6 +16,7 @@ extern crate std;
 
 mod command_line;
 mod early;
+mod free_area;
 mod kind;
 mod layout;
 mod ledger;
@@ -29,6 +30,7 @@ pub use command_line::{Rules, memparse, parameters, strtoull};
 #[cfg(feature = "serde")]
 pub use early::EarlyStore;
 pub use early::{Bounds, EarlyMemory};
+pub use free_area::{FreeArea, ZoneState};
 pub use kind::{MemoryKind, RawEntry};
 pub use layout::{
     DESCRIPTOR_BLOCKS, MAX_NODES, MAX_ZONES, SECTION_BYTES, SECTION_FRAMES, SECTION_RUNS, SectionRun, ZoneSpan,
@@ -76,4 +78,4 @@ pub use memory_map::{MAP_ENTRIES, MapEntry, MemoryMap};
 #[cfg(feature = "serde")]
 pub use stage::{GrantError, Machine, RunError, Stage, StageId, run_encoded};
 #[cfg(feature = "serde")]
-pub use zones::{FreeArea, ZoneState, Zones};
+pub use zones::Zones;

@@ -5,49 +5,10 @@ use crate::firmware::{ENVELOPE_BYTES, LEDGER_BYTES, VARINT};
 use crate::frames::{LAYOUT_BYTES, check_layout};
 use crate::{
     Account, DESCRIPTOR_BLOCKS, FRAME_BYTES, Frame, Handoff, Ledger, MAX_ZONES, ORDERS, PhysRange, SECTION_RUNS,
-    SectionRun, ZoneSpan,
+    SectionRun, ZoneState,
 };
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
-
-/// The free list of one order.
-///
-/// Linux: `struct free_area` (6.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct FreeArea {
-    /// First block, the next to be handed out; [`Frame::NONE`] if there is none.
-    pub head: Frame,
-    /// Last block.
-    pub tail: Frame,
-    /// Number of blocks.
-    pub blocks: u64,
-}
-
-impl FreeArea {
-    /// A list without blocks.
-    pub const EMPTY: Self = Self { head: Frame::NONE, tail: Frame::NONE, blocks: 0 };
-}
-
-/// A zone with its free lists. All numbers are frames.
-///
-/// Linux: `struct zone` (6.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ZoneState {
-    /// Where it is and what it has.
-    pub span: ZoneSpan,
-    /// Frames the allocator manages: free or allocated.
-    pub managed: u64,
-    /// Free blocks by order.
-    pub free_area: [FreeArea; ORDERS],
-}
-
-impl ZoneState {
-    /// Returns the number of free frames.
-    #[must_use]
-    pub fn free(&self) -> u64 {
-        self.free_area.iter().enumerate().map(|(order, area)| area.blocks << order).sum()
-    }
-}
 
 /// The state of a live allocator; the rest of it lies in the descriptors.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
