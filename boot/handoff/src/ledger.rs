@@ -80,6 +80,8 @@ owners! {
     PARTIAL_PAGES = 28, Reserved, "rest of partly reserved pages";
     /// Arrays that memblock moved into memory because they were full.
     REGION_ARRAYS = 29, Reserved, "memblock arrays";
+    /// Memory that must not be mapped or belongs to a driver, so that it is never handed over.
+    NOT_MAPPED = 30, Reserved, "memory not to be mapped";
 }
 
 impl fmt::Display for Owner {
