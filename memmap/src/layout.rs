@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory by frames: ranges, nodes, sections and zones.
+
+use crate::Error;
+use handoff::{
+    FRAME_BYTES, Frame, MAX_ZONES, Nid, Region, RegionFlags, SECTION_FRAMES, SECTION_RUNS, SectionRun, ZoneKind,
+    ZoneSpan,
+};
+use heapless::Vec;
+
+/// The zones and the frame number after the last one each may hold.
+pub(crate) const ZONE_ENDS: [(ZoneKind, u64); 3] = [
+    (ZoneKind::DMA, (16 << 20) / FRAME_BYTES),
+    (ZoneKind::DMA32, (4 << 30) / FRAME_BYTES),
+    (ZoneKind::NORMAL, u64::MAX),
+];
+
+/// No section number or table index is larger. Linux: `MAX_PHYSMEM_BITS` with five-level page tables (6.1).
+const ADDRESS_LIMIT: u64 = 1 << 52;
+
+/// Whole frames of memory of one node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemoryRange {
+    /// First frame number.
+    pub start_pfn: u64,
+    /// The frame number after the last.
+    pub end_pfn: u64,
+    /// The node, or [`Nid::NONE`].
+    pub nid: Nid,
+    /// Flags of the region.
+    pub flags: RegionFlags,
+}
+
+impl MemoryRange {
+    /// Returns the node number; memory without a node belongs to node 0.
+    #[must_use]
+    pub fn node(&self) -> u16 {
+        self.nid.number().unwrap_or(0)
+    }
+}
+
+/// Sections that one range of memory is the first to touch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stretch {
+    pub(crate) first_section: u64,
+    pub(crate) end_section: u64,
+    pub(crate) nid: Nid,
+}
+
+/// Memory by frames: which exist, in which section, zone and node each lies.
+///
+/// # Invariants
+/// The ranges are sorted, disjoint and not empty; sections and zones follow from them alone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Layout {
+    memory: Vec<MemoryRange, SECTION_RUNS>,
+    pub(crate) sections: Vec<SectionRun, SECTION_RUNS>,
+    zones: Vec<ZoneSpan, MAX_ZONES>,
+    frames: u64,
+    max_pfn: u64,
+}
+
+impl Layout {
+    /// Returns the layout of `memory`, whose parts of frames at the edges of regions are left out.
+    ///
+    /// `max_pfn` is the frame number after the last frame of RAM in the firmware's map; it appears in the log only. 0 means
+    /// the end of memory.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`], [`Error::Unordered`], [`Error::Beyond`], [`Error::Regions`], [`Error::Zones`] and
+    /// [`Error::Frames`].
+    pub fn new(memory: &[Region], max_pfn: u64) -> Result<Self, Error> {
+        let mut ranges: Vec<MemoryRange, SECTION_RUNS> = Vec::new();
+        let mut end = 0;
+        for region in memory.iter().filter(|r| r.size > 0) {
+            if region.base < end {
+                return Err(Error::Unordered { base: region.base });
+            }
+            end = region.base.saturating_add(region.size);
+            if end > ADDRESS_LIMIT {
+                return Err(Error::Beyond { end, limit: ADDRESS_LIMIT });
+            }
+            let (start_pfn, end_pfn) = (region.base.div_ceil(FRAME_BYTES), end / FRAME_BYTES);
+            if start_pfn < end_pfn {
+                let nid = region.nid.number().map_or(Nid::NONE, Nid::from);
+                let range = MemoryRange { start_pfn, end_pfn, nid, flags: region.flags };
+                ranges.push(range).map_err(|_| Error::Regions { capacity: SECTION_RUNS })?;
+            }
+        }
+
+        let last = ranges.last().ok_or(Error::NoMemory)?.end_pfn;
+        let mut layout =
+            Self { memory: ranges, sections: Vec::new(), zones: Vec::new(), frames: 0, max_pfn: max_pfn.max(last) };
+        layout.find_sections()?;
+        layout.find_zones()?;
+        Ok(layout)
+    }
+
+    /// Returns the ranges of memory, sorted.
+    #[must_use]
+    pub fn memory(&self) -> &[MemoryRange] {
+        &self.memory
+    }
+
+    /// Returns the present sections, sorted: those in which there is at least one frame of memory.
+    ///
+    /// Linux: `memblocks_present` (6.1).
+    #[must_use]
+    pub fn sections(&self) -> &[SectionRun] {
+        &self.sections
+    }
+
+    /// Returns the populated zones, by node and then by address.
+    ///
+    /// Linux: `calculate_node_totalpages` (6.1).
+    #[must_use]
+    pub fn zones(&self) -> &[ZoneSpan] {
+        &self.zones
+    }
+
+    /// Returns how many descriptors there are: one for each frame of a present section.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Returns how many frames of memory there are.
+    #[must_use]
+    pub fn present(&self) -> u64 {
+        self.memory.iter().map(|r| r.end_pfn - r.start_pfn).sum()
+    }
+
+    /// Returns the frame number after the last frame of RAM.
+    #[must_use]
+    pub fn max_pfn(&self) -> u64 {
+        self.max_pfn
+    }
+
+    /// Returns the nodes that have memory, in rising order.
+    pub fn nodes(&self) -> impl Iterator<Item = u16> {
+        let above = |least: u32| self.memory.iter().map(|r| u32::from(r.node())).filter(move |n| *n >= least).min();
+        core::iter::successors(above(0), move |n| above(n + 1)).map(|n| n as u16)
+    }
+
+    /// Returns the first frame number of `node` and the one after its last.
+    ///
+    /// Linux: `get_pfn_range_for_nid` (6.1).
+    #[must_use]
+    pub fn node_span(&self, node: u16) -> Option<(u64, u64)> {
+        let mut ranges = self.memory.iter().filter(|r| r.node() == node);
+        let first = ranges.next()?;
+        Some((first.start_pfn, ranges.next_back().unwrap_or(first).end_pfn))
+    }
+
+    /// Returns zones and sections as tables of their own.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<ZoneSpan, MAX_ZONES>, Vec<SectionRun, SECTION_RUNS>) {
+        (self.zones, self.sections)
+    }
+
+    /// Returns the sections with the range of memory that touches them first.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = Stretch> {
+        let mut next = 0;
+        let all = self.memory.iter().map(move |range| {
+            let first_section = (range.start_pfn / SECTION_FRAMES).max(next);
+            next = range.end_pfn.div_ceil(SECTION_FRAMES);
+            Stretch { first_section, end_section: next, nid: range.nid }
+        });
+        all.filter(|s| s.first_section < s.end_section)
+    }
+
+    fn find_sections(&mut self) -> Result<(), Error> {
+        let count: u64 = self.stretches().map(|s| s.end_section - s.first_section).sum();
+        self.frames = count * SECTION_FRAMES;
+        // The number after the last one is `Frame::NONE`, so there can't be 2^32 frames.
+        if self.frames > u64::from(Frame::NONE.0) {
+            return Err(Error::Frames { frames: self.frames, limit: Frame::NONE.0.into() });
+        }
+
+        let (mut runs, mut frames) = (Vec::<SectionRun, SECTION_RUNS>::new(), 0);
+        for Stretch { first_section, end_section, .. } in self.stretches() {
+            let sections = (end_section - first_section) as u32;
+            match runs.last_mut().filter(|run| u64::from(run.first_section + run.sections) == first_section) {
+                Some(run) => run.sections += sections,
+                None => {
+                    let run = SectionRun { first_section: first_section as u32, sections, first_frame: Frame(frames) };
+                    runs.push(run).map_err(|_| Error::Regions { capacity: SECTION_RUNS })?;
+                }
+            }
+            frames += sections * SECTION_FRAMES as u32;
+        }
+        self.sections = runs;
+        Ok(())
+    }
+
+    fn find_zones(&mut self) -> Result<(), Error> {
+        let mut zones = Vec::new();
+        for node in self.nodes() {
+            let Some((node_start, node_end)) = self.node_span(node) else { continue };
+            let mut low = 0;
+            for (kind, high) in ZONE_ENDS {
+                let (start, end) = (node_start.max(low), node_end.min(high));
+                let inside = |r: &MemoryRange| r.end_pfn.min(end).saturating_sub(r.start_pfn.max(start));
+                let present: u64 = self.memory.iter().filter(|r| r.node() == node).map(inside).sum();
+                if present > 0 {
+                    let zone = ZoneSpan { node, kind, start_pfn: start, spanned: end - start, present };
+                    zones.push(zone).map_err(|_| Error::Zones { capacity: MAX_ZONES })?;
+                }
+                low = high;
+            }
+        }
+        self.zones = zones;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn on_node(node: i32, base: u64, size: u64) -> Region {
+        Region { nid: Nid(node), ..Region::new(base, size) }
+    }
+
+    #[test]
+    fn a_section_belongs_to_the_node_that_touches_it_first() {
+        let memory = [on_node(1, 0x1000, 0x1000), on_node(0, 0x2000, 300 << 20), on_node(2, 1 << 30, 4096)];
+        let layout = Layout::new(&memory, 0).unwrap();
+        let stretches: Vec<_> = layout.stretches().map(|s| (s.first_section, s.end_section, s.nid.0)).collect();
+        assert_eq!(stretches, [(0, 1, 1), (1, 3, 0), (8, 9, 2)]);
+        let runs: Vec<_> = layout.sections().iter().map(|r| (r.first_section, r.sections, r.first_frame.0)).collect();
+        assert_eq!(runs, [(0, 3, 0), (8, 1, 3 << 15)]);
+        assert_eq!(layout.nodes().collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn zones_end_at_16_mib_and_4_gib() {
+        let layout = Layout::new(&[on_node(0, 0x1000, 8 << 30)], 0).unwrap();
+        let zones: Vec<_> = layout.zones().iter().map(|z| (z.kind.name(), z.start_pfn, z.spanned, z.present)).collect();
+        let dma32 = (1 << 20) - (1 << 12);
+        let normal = (1 << 20) + 1;
+        assert_eq!(zones, [("DMA", 1, 4095, 4095), ("DMA32", 4096, dma32, dma32), ("Normal", 1 << 20, normal, normal)]);
+    }
+
+    #[test]
+    fn a_zone_in_a_hole_does_not_exist() {
+        let layout = Layout::new(&[on_node(0, 0, 1 << 20), on_node(0, 1 << 32, 1 << 20)], 0).unwrap();
+        let kinds: Vec<_> = layout.zones().iter().map(|z| z.kind).collect();
+        assert_eq!(kinds, [ZoneKind::DMA, ZoneKind::NORMAL]);
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let error = |memory: &[Region]| Layout::new(memory, 0).unwrap_err();
+        assert_eq!(error(&[]), Error::NoMemory);
+        assert_eq!(error(&[Region::new(0, 0), Region::new(1, 8190)]), Error::NoMemory);
+        assert_eq!(
+            error(&[Region::new(0x2000, 0x2000), Region::new(0x3000, 0x1000)]),
+            Error::Unordered { base: 0x3000 }
+        );
+        assert_eq!(
+            error(&[Region::new(u64::MAX - 0xffff, 0xfffff)]),
+            Error::Beyond { end: u64::MAX, limit: ADDRESS_LIMIT }
+        );
+        assert_eq!(error(&[Region::new(0, 16 << 40)]), Error::Frames { frames: 1 << 32, limit: u32::MAX.into() });
+        assert!(Layout::new(&[Region::new(0, (16 << 40) - (128 << 20))], 0).is_ok());
+        let many: Vec<_> = (0..129).map(|i| Region::new(i * 0x2000, 0x1000)).collect();
+        assert_eq!(error(&many), Error::Regions { capacity: 128 });
+        let nodes: Vec<_> = (0..49).map(|i| on_node(i, i as u64 * 0x2000, 0x1000)).collect();
+        assert_eq!(error(&nodes), Error::Zones { capacity: 48 });
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The stage: crash → frames.
+
+use crate::{Error, Layout, Line, SparseModel, allocate};
+use core::marker::PhantomData;
+use handoff::{
+    Blocks, Crash, EarlyStore, FRAME_BYTES, Frames, Log, Machine, Owner, PhysRange, Rules, Stage, StageId, parameters,
+};
+
+/// The stage that allocates and writes the descriptors; `S` is the early memory it allocates from.
+#[derive(Clone, Copy, Debug)]
+pub struct Initialize<S>(PhantomData<S>);
+
+impl<S: EarlyStore> Stage for Initialize<S> {
+    const ID: StageId = StageId::MEMMAP;
+    type In = Crash;
+    type Out = Frames;
+    type Error = Error;
+
+    fn run<M: Machine>(command_line: &str, input: Crash, machine: &mut M) -> Result<Frames, Error> {
+        let log = machine.log();
+        let mut blocks = input.blocks;
+        for region in &blocks.memory {
+            if !(region.base | region.size).is_multiple_of(FRAME_BYTES) {
+                return Err(Error::Unaligned { base: region.base, size: region.size });
+            }
+        }
+        warn_of_movable(command_line, &log);
+
+        let layout = Layout::new(&blocks.memory, blocks.max_pfn)?;
+        let model = SparseModel::of(Rules::from_command_line(command_line).unwrap_or_default());
+        let mut memory = S::restore(&blocks, command_line, log.clone());
+        let descriptors = allocate(&layout, &model, &mut memory, &mut blocks.ledger)?;
+        S::save(&memory, &mut blocks);
+        claim_region_arrays(&mut blocks)?;
+
+        layout.report(&blocks.affinity.iter().map(|a| a.node), &log);
+        let pages = machine.descriptors(&descriptors)?;
+        layout.initialize(pages, &blocks.reserved)?;
+
+        let (zones, sections) = layout.into_parts();
+        Ok(Frames { blocks, zones, sections, descriptors })
+    }
+}
+
+/// Gives what is reserved and nobody's to the region arrays: they move when they grow, and nobody else takes memory here.
+fn claim_region_arrays(blocks: &mut Blocks) -> Result<(), Error> {
+    let old = blocks.ledger.clone();
+    for claim in old.claims().iter().filter(|c| c.owner == Owner::REGION_ARRAYS) {
+        blocks.ledger.release(claim.range)?;
+    }
+    for memory in blocks.memory.iter().filter_map(|r| PhysRange::capped(r.base, r.size)) {
+        for reserved in blocks.reserved.iter().filter_map(|r| PhysRange::capped(r.base, r.size)) {
+            if let Some(range) = memory.intersection(reserved) {
+                blocks.ledger.claim(Owner::REGION_ARRAYS, range)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn warn_of_movable<L: Log>(command_line: &str, log: &L) {
+    for name in ["kernelcore", "movablecore", "movable_node"] {
+        if parameters(command_line).any(|(n, _)| n == name) {
+            log.warn(Line::NoMovableZone { name });
+        }
+    }
+}
