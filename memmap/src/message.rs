@@ -47,11 +47,12 @@ impl fmt::Display for NodeColumn {
 impl handoff::defmt::Format for NodeColumn {
     fn format(&self, f: handoff::defmt::Formatter<'_>) {
         use handoff::defmt;
-        match self.0 {
-            0..10 => defmt::write!(f, "  {=u16}", self.0),
-            10..100 => defmt::write!(f, " {=u16}", self.0),
-            100.. => defmt::write!(f, "{=u16}", self.0),
-        }
+        let blanks = match self.0 {
+            0..10 => "  ",
+            10..100 => " ",
+            100.. => "",
+        };
+        defmt::write!(f, "{=str}{=u16}", blanks, self.0);
     }
 }
 
