@@ -1,4 +1,38 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! TBD
+//! The page-frame allocator.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+mod allocate;
+mod allocator;
+mod error;
+mod exact;
+mod fixed;
+mod free;
+mod giant;
+mod hand_over;
+mod list;
+mod message;
+mod request;
+mod sections;
+#[cfg(feature = "serde")]
+mod stage;
+mod x86;
+mod zonelist;
+
+pub use allocator::Buddy;
+pub use error::{Counter, Error, Fault};
+pub use giant::MAX_GIANT_ORDER;
+pub use hand_over::HandedOver;
+pub use message::Event;
+pub use request::{Node, Request};
+#[cfg(feature = "serde")]
+pub use stage::HandOver;
+
+/// Returns the largest order the zone has a free block of.
+pub(crate) fn largest(zone: &handoff::ZoneState) -> Option<u8> {
+    (0..=handoff::MAX_ORDER).rev().find(|order| zone.free_area[usize::from(*order)].blocks > 0)
+}

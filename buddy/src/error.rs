@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What can go wrong, with the numbers that show it.
+
+use core::fmt;
+use handoff::{Frame, Full, MAX_ORDER, PhysRange, ZoneKind};
+
+/// Why the allocator refused. Nothing was changed, except after [`Corrupt`](Self::Corrupt).
+///
+/// `pfn` is always a page frame number: an address / 4096.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// No zone that the request may use has a block that is large enough.
+    OutOfMemory {
+        /// The order asked for.
+        order: u8,
+        /// The largest order there is a free block of in these zones.
+        largest: Option<u8>,
+        /// Free frames in these zones.
+        free: u64,
+    },
+    /// No block has that order.
+    Order {
+        /// The order asked for.
+        order: u8,
+        /// The largest this call knows.
+        max: u8,
+    },
+    /// No block holds that many frames.
+    FrameCount {
+        /// The frames asked for.
+        frames: u64,
+    },
+    /// A block of this order does not start at this frame.
+    Misaligned {
+        /// The frame.
+        pfn: u64,
+        /// The order.
+        order: u8,
+    },
+    /// The range does not consist of whole frames.
+    NotFrames {
+        /// The range.
+        range: PhysRange,
+    },
+    /// There is no descriptor: the frame lies in no present section.
+    Foreign {
+        /// The frame.
+        pfn: u64,
+    },
+    /// There is no memory at the frame.
+    Hole {
+        /// The frame.
+        pfn: u64,
+    },
+    /// The frame is reserved and was never given to the allocator.
+    Reserved {
+        /// The frame.
+        pfn: u64,
+    },
+    /// The frame is memory that was not handed over.
+    NotHandedOver {
+        /// The frame.
+        pfn: u64,
+    },
+    /// The frame is free already.
+    AlreadyFree {
+        /// The frame.
+        pfn: u64,
+        /// The first frame of the free block it lies in.
+        block: u64,
+        /// The order of that block.
+        order: u8,
+    },
+    /// The block was allocated with another order.
+    WrongOrder {
+        /// The frame.
+        pfn: u64,
+        /// The order given.
+        order: u8,
+        /// The order it was allocated with.
+        allocated: u8,
+    },
+    /// The frame is part of an allocated block: not its first, or the block reaches beyond the range.
+    InUse {
+        /// The frame.
+        pfn: u64,
+        /// The first frame of the block.
+        block: u64,
+        /// The order of the block.
+        order: u8,
+    },
+    /// The frame is not reserved, so it cannot be given up.
+    NotReserved {
+        /// The frame.
+        pfn: u64,
+    },
+    /// A run of sections is empty, out of order, beyond 52 address bits, or its descriptors do not follow the last ones.
+    Section {
+        /// Which run.
+        index: usize,
+    },
+    /// The number of descriptors does not go with the sections.
+    Descriptors {
+        /// Descriptors given.
+        given: usize,
+        /// Frames of the sections.
+        frames: u64,
+    },
+    /// There are more zones or runs of sections than the table has room for.
+    Capacity {
+        /// The room.
+        capacity: usize,
+    },
+    /// There is no such zone, or it is there twice, or the frame lies outside it.
+    Zone {
+        /// The node.
+        node: u16,
+        /// The zone type.
+        kind: ZoneKind,
+    },
+    /// More frames were given than the zone has.
+    TooMany {
+        /// The node.
+        node: u16,
+        /// The zone type.
+        kind: ZoneKind,
+        /// Frames of memory in the zone.
+        present: u64,
+    },
+    /// A descriptor contradicts the rest: it was overwritten, or the hand-off is wrong.
+    Corrupt {
+        /// Which descriptor.
+        frame: Frame,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// A number that the allocator keeps is not what the descriptors add up to.
+    Count {
+        /// The node.
+        node: u16,
+        /// The zone type.
+        kind: ZoneKind,
+        /// Which number.
+        what: Counter,
+        /// What is kept.
+        kept: u64,
+        /// What was counted.
+        counted: u64,
+    },
+    /// The account has no room left.
+    Ledger(Full),
+    /// The descriptors are out of reach.
+    #[cfg(feature = "serde")]
+    Grant(handoff::GrantError),
+}
+
+/// What is wrong with a descriptor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Fault {
+    /// There is no such descriptor.
+    Missing,
+    /// Its neighbours in the free list do not lead back to it.
+    Links,
+    /// It is on a free list, but no free block of that order and zone starts there.
+    NotOnThisList,
+    /// A free block starts there, but no list has it.
+    Unlisted,
+    /// A block does not start at a multiple of its size.
+    Alignment,
+    /// A block contains a frame that is not part of it.
+    Overlap,
+    /// A frame of a block belongs to another zone than the block, or to none.
+    Zone,
+    /// A free block and its buddy, both free, were not merged.
+    Unmerged,
+}
+
+/// A number the allocator keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Counter {
+    /// Free blocks of an order.
+    Blocks(u8),
+    /// Frames that are free or allocated.
+    Managed,
+    /// Frames of memory.
+    Present,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::OutOfMemory { order, largest: Some(largest), free } => write!(
+                f,
+                "no free block of order {order} in the allowed zones: {free} frames are free, in blocks of order {largest} and less"
+            ),
+            Self::OutOfMemory { order, largest: None, .. } => {
+                write!(f, "no free block of order {order} in the allowed zones: nothing is free")
+            }
+            Self::Order { order, max } => write!(f, "order {order} is not supported here: the largest is {max}"),
+            Self::FrameCount { frames } => {
+                write!(f, "{frames} frames cannot be one allocation: 1 to {} can", 1u32 << MAX_ORDER)
+            }
+            Self::Misaligned { pfn, order } => write!(f, "no block of order {order} starts at frame {pfn:#x}"),
+            Self::NotFrames { range } => write!(f, "{range} does not consist of whole frames"),
+            Self::Foreign { pfn } => write!(f, "frame {pfn:#x} lies in no present section"),
+            Self::Hole { pfn } => write!(f, "there is no memory at frame {pfn:#x}"),
+            Self::Reserved { pfn } => write!(f, "frame {pfn:#x} is reserved"),
+            Self::NotHandedOver { pfn } => write!(f, "frame {pfn:#x} was never handed over"),
+            Self::AlreadyFree { pfn, block, order } => {
+                write!(f, "frame {pfn:#x} is free already, in the block of order {order} at {block:#x}")
+            }
+            Self::WrongOrder { pfn, order, allocated } => {
+                write!(f, "the block at frame {pfn:#x} was allocated with order {allocated}, not {order}")
+            }
+            Self::InUse { pfn, block, order } => {
+                write!(f, "frame {pfn:#x} is in use, in the block of order {order} at {block:#x}")
+            }
+            Self::NotReserved { pfn } => write!(f, "frame {pfn:#x} is not reserved"),
+            Self::Section { index } => write!(f, "section run {index} is empty, out of order or out of range"),
+            Self::Descriptors { given, frames } => write!(
+                f,
+                "{given} descriptors do not go with {frames} frames: at most one each, in multiples of {}",
+                1u32 << MAX_ORDER
+            ),
+            Self::Capacity { capacity } => write!(f, "the table is full: {capacity} entries"),
+            Self::Zone { node, kind } => write!(f, "node {node} has no such zone {kind}, or has it twice"),
+            Self::TooMany { node, kind, present } => {
+                write!(f, "node {node}, zone {kind} has only {present} frames, more were given")
+            }
+            Self::Corrupt { frame, fault } => write!(f, "descriptor {:#x} is corrupt: {fault}", frame.0),
+            Self::Count { node, kind, what, kept, counted } => {
+                write!(f, "node {node}, zone {kind}: {what} is kept as {kept}, counted {counted}")
+            }
+            Self::Ledger(full) => write!(f, "{full}"),
+            #[cfg(feature = "serde")]
+            Self::Grant(error) => write!(f, "descriptors: {error}"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "it does not exist",
+            Self::Links => "its neighbours in the free list do not lead back to it",
+            Self::NotOnThisList => "it is on a free list where it does not belong",
+            Self::Unlisted => "it is free but on no free list",
+            Self::Alignment => "its block does not start at a multiple of its size",
+            Self::Overlap => "its block contains a frame that is not part of it",
+            Self::Zone => "it is in another zone than its block, or in none",
+            Self::Unmerged => "its block and the buddy are both free and not merged",
+        })
+    }
+}
+
+impl fmt::Display for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blocks(order) => write!(f, "the number of free blocks of order {order}"),
+            Self::Managed => f.write_str("the number of managed frames"),
+            Self::Present => f.write_str("the number of present frames"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl From<Full> for Error {
+    fn from(full: Full) -> Self {
+        Self::Ledger(full)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<handoff::GrantError> for Error {
+    fn from(error: handoff::GrantError) -> Self {
+        Self::Grant(error)
+    }
+}
