@@ -57,6 +57,13 @@ impl Blocks {
         covered(&self.memory, range) == range.size() && covered(&self.reserved, range) == 0
     }
 
+    /// Returns the bytes of `range` that are memory and not reserved.
+    #[must_use]
+    pub fn free_bytes(&self, range: PhysRange) -> u64 {
+        let parts = self.memory.iter().filter_map(|m| PhysRange::capped(m.base, m.size)?.intersection(range));
+        parts.map(|part| part.size() - covered(&self.reserved, part)).sum()
+    }
+
     /// Returns the bytes of memory that are reserved.
     #[must_use]
     pub fn reserved_bytes(&self) -> u64 {

@@ -23,7 +23,7 @@ pub enum Account {
 }
 
 macro_rules! owners {
-    ($($(#[$meta:meta])* $name:ident = $number:literal, $account:ident, $words:literal;)*) => {
+    ($($(#[$meta:meta])* $name:ident = $number:literal, $account:ident, $taker:literal, $words:literal;)*) => {
         impl Owner {
             $($(#[$meta])* pub const $name: Self = Self($number);)*
 
@@ -34,6 +34,12 @@ macro_rules! owners {
             #[must_use]
             pub const fn words(self) -> &'static str {
                 match self { $(Self::$name => $words,)* _ => "an unknown owner" }
+            }
+
+            /// Returns the name of the program that took the bytes.
+            #[must_use]
+            pub const fn taken_by(self) -> &'static str {
+                match self { $(Self::$name => $taker,)* _ => "unknown" }
             }
 
             /// Returns where in the account the bytes belong.
@@ -47,41 +53,41 @@ macro_rules! owners {
 
 owners! {
     /// The first page and usable memory between 640 KiB and 1 MiB, which belong to the BIOS.
-    BIOS = 1, Lost, "first page and 640K-1M, left to the BIOS";
+    BIOS = 1, Lost, "e820", "first page and 640K-1M, left to the BIOS";
     /// Taken away by `mem=` or `memmap=`.
-    LIMIT = 2, Lost, "taken away by mem= or memmap=";
+    LIMIT = 2, Lost, "e820", "taken away by mem= or memmap=";
     /// Parts of a page at the edge of a firmware entry.
-    ROUNDING = 3, Lost, "partial pages at the edges of the map";
+    ROUNDING = 3, Lost, "memblock", "partial pages at the edges of the map";
     /// Everything else below 1 MiB.
-    LOW_MEMORY = 16, Reserved, "low 1 MiB";
+    LOW_MEMORY = 16, Reserved, "memblock", "low 1 MiB";
     /// The boot program itself.
-    BOOT_IMAGE = 17, Reserved, "boot image";
+    BOOT_IMAGE = 17, Reserved, "boot", "boot image";
     /// The stage programs, as the loader placed them.
-    STAGE_IMAGES = 18, Reserved, "stage images";
+    STAGE_IMAGES = 18, Reserved, "boot", "stage images";
     /// What the loader tells boot.
-    BOOT_INFO = 19, Reserved, "boot information";
+    BOOT_INFO = 19, Reserved, "boot", "boot information";
     /// Page tables, stacks and exchange buffers of boot.
-    BOOT_POOL = 20, Reserved, "boot pool";
+    BOOT_POOL = 20, Reserved, "boot", "boot pool";
     /// One block per node for its bookkeeping.
-    NODE_DATA = 21, Reserved, "node data";
+    NODE_DATA = 21, Reserved, "memblock", "node data";
     /// The part of the crash kernel's memory below 4 GiB that `,low` asks for.
-    CRASH_LOW = 22, Reserved, "crash kernel, low";
+    CRASH_LOW = 22, Reserved, "crashkernel", "crash kernel, low";
     /// The crash kernel's memory.
-    CRASH = 23, Reserved, "crash kernel";
+    CRASH = 23, Reserved, "crashkernel", "crash kernel";
     /// Tables that lead from a section to its descriptors.
-    SECTIONS = 24, Reserved, "section tables";
+    SECTIONS = 24, Reserved, "memmap", "section tables";
     /// One descriptor per frame.
-    DESCRIPTORS = 25, Reserved, "page descriptors";
+    DESCRIPTORS = 25, Reserved, "memmap", "page descriptors";
     /// Page tables that map the descriptors.
-    DESCRIPTOR_TABLES = 26, Reserved, "descriptor page tables";
+    DESCRIPTOR_TABLES = 26, Reserved, "memmap", "descriptor page tables";
     /// What the firmware set aside for a special purpose.
-    SOFT_RESERVED = 27, Reserved, "soft reserved by the firmware";
+    SOFT_RESERVED = 27, Reserved, "memblock", "soft reserved by the firmware";
     /// The rest of pages that a reservation covers only in part.
-    PARTIAL_PAGES = 28, Reserved, "rest of partly reserved pages";
+    PARTIAL_PAGES = 28, Reserved, "buddy", "rest of partly reserved pages";
     /// Arrays that memblock moved into memory because they were full.
-    REGION_ARRAYS = 29, Reserved, "memblock arrays";
+    REGION_ARRAYS = 29, Reserved, "memblock", "memblock arrays";
     /// Memory that must not be mapped or belongs to a driver, so that it is never handed over.
-    NOT_MAPPED = 30, Reserved, "memory not to be mapped";
+    NOT_MAPPED = 30, Reserved, "memblock", "memory not to be mapped";
 }
 
 impl fmt::Display for Owner {

@@ -47,6 +47,8 @@ pub use zone::{MAX_ORDER, ORDERS, ZoneKind};
 pub use defmt;
 
 #[cfg(feature = "serde")]
+pub mod abi;
+#[cfg(feature = "serde")]
 mod blocks;
 #[cfg(feature = "serde")]
 mod crash;
