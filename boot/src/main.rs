@@ -1,2 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The only privileged program: runs the stages, checks every claim they make, adopts the allocator that the last one
+//! leaves and says where every byte went.
 #![no_std]
 #![no_main]
+
+mod adopt;
+mod chain;
+mod clock;
+mod console;
+mod cpu;
+mod firmware;
+mod gate;
+mod grants;
+mod multiboot;
+mod paging;
+mod phys;
+mod pool;
+mod port;
+mod program;
+mod report;
+mod runner;
+mod self_test;
+mod smbios;
+mod srat;
+
+use chain::{Failed, Surroundings};
+use console::{print, say};
+use handoff::PhysRange;
+use heapless::Vec;
+use port::Exit;
+
+core::arch::global_asm!(include_str!("entry.s"));
+
+/// Where entry.s comes to Rust; the argument is where the loader's information lies.
+#[unsafe(no_mangle)]
+extern "C" fn main(information: u32) -> ! {
+    console::open();
+    gate::set_up();
+    let before = image_crc();
+    let exit = boot(information.into()).unwrap_or_else(|error| match error {
+        Error::Stage(Failed(stage)) => {
+            say!("boot: stopped after stage {stage}; nothing it did remains");
+            Exit::FailedStage
+        }
+        Error::Check(what) => {
+            say!("boot: failed check: {what}");
+            Exit::FailedCheck
+        }
+    });
+    match image_crc() {
+        after if after == before => say!("boot: own code and constants unchanged (CRC {after:#010x})"),
+        after => {
+            say!("boot: failed check: own code and constants changed (CRC {before:#010x}, now {after:#010x})");
+            port::exit(Exit::FailedCheck);
+        }
+    }
+    if matches!(exit, Exit::Success) {
+        print!("bootmem: success");
+    }
+    port::exit(exit)
+}
+
+/// Why the boot ended early.
+enum Error {
+    /// A stage failed or was stopped.
+    Stage(Failed),
+    /// Something does not hold.
+    Check(heapless::String<256>),
+}
+
+/// Returns a failed check with its text, cut if it is very long.
+fn check(what: impl core::fmt::Display) -> Error {
+    let mut text = heapless::String::new();
+    let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{what}"));
+    Error::Check(text)
+}
+
+/// The whole boot.
+fn boot(information: u64) -> Result<Exit, Error> {
+    let start = clock::ticks();
+    let cpu = cpu::Cpu::identify();
+    cpu.protect().map_err(check)?;
+    let clock = clock::Clock::start();
+    let loader = multiboot::Loader::read(information).map_err(check)?;
+    say!("bootmem {} (protections: {cpu})", env!("CARGO_PKG_VERSION"));
+    say!("Command line: {}", loader.command_line());
+
+    let ram_end = loader.ram_end();
+    let mut taken: Vec<PhysRange, 32> = loader.images().map(|image| image.range).collect();
+    let pool_bytes = pool::Pool::bytes_needed(ram_end, cpu.giant_pages);
+    let mut pool = pool::Pool::place(pool_bytes, &loader.map, &taken)
+        .ok_or_else(|| check(format_args!("too little memory: no {pool_bytes} bytes for the boot pool below 4 GiB")))?;
+    let space = paging::AddressSpace::boot(ram_end, cpu.giant_pages, &mut pool).map_err(check)?;
+    // SAFETY: made by `AddressSpace::boot`; its tables stay in the pool, which is given back only after the switch to others.
+    unsafe { space.activate() };
+
+    let firmware = firmware::collect(&loader, pool.range()).map_err(check)?;
+    taken.push(pool.range()).map_err(|_| check("too many things lie in memory"))?;
+    let with =
+        Surroundings { command_line: loader.command_line(), clock: &clock, pool: &mut pool, boot: &taken };
+    let outcome = chain::run(&firmware, &loader.programs, with).map_err(Error::Stage)?;
+
+    let pool_peak_bytes = pool.peak_bytes();
+    let mut kernel =
+        adopt::adopt(&outcome.zones, space, ram_end, cpu.giant_pages, &loader, pool).map_err(check)?;
+    let proof = self_test::run(&mut kernel.buddy).map_err(check)?;
+    let ticks = (start, clock::ticks());
+    report::Report { kernel: &kernel, outcome: &outcome, proof, clock: &clock, pool_bytes, pool_peak_bytes, ticks }
+        .print()
+        .map_err(check)?;
+    Ok(Exit::Success)
+}
+
+/// Returns the CRC-32 of boot's code and constants.
+fn image_crc() -> u32 {
+    const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+    // SAFETY: code and constants are mapped where they are, and nothing can write to them.
+    paging::image_constants().map_or(0, |range| CRC.checksum(unsafe { phys::bytes(range) }))
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The first hand-off: the firmware's map, what lies in memory, nodes and what is installed.
+
+use crate::multiboot::Loader;
+use crate::{phys, smbios, srat};
+use handoff::{Firmware, Image, Ledger, Owner, PhysRange};
+
+/// Firmware tables, read where they lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tables;
+
+impl Tables {
+    /// Returns the bytes of a table, if they lie where firmware tables lie: below 4 GiB.
+    pub(crate) fn bytes(self, address: u64, size: u64) -> Option<&'static [u8]> {
+        let range = PhysRange::from_size(address, size).filter(|range| address != 0 && range.end() <= 1 << 32)?;
+        // SAFETY: the first 4 GiB are always mapped. Tables lie in memory that the map does not call usable or that this
+        // boot has not given to anybody yet, so nobody writes there while they are read.
+        Some(unsafe { phys::bytes(range) })
+    }
+}
+
+/// Returns the first hand-off.
+///
+/// # Errors
+/// Which list is too short for this machine.
+pub(crate) fn collect(loader: &Loader, pool: PhysRange) -> Result<Firmware, &'static str> {
+    let mut ledger = Ledger::new();
+    ledger.installed = smbios::installed_bytes(Tables, loader.efi_system_table());
+
+    let mut firmware = Firmware { map: loader.map.clone(), ledger, ..Firmware::default() };
+    let pool = Image { range: pool, owner: Owner::BOOT_POOL };
+    for image in loader.images().chain([pool]) {
+        firmware.images.push(image).map_err(|_| "too many things lie in memory")?;
+    }
+    if let Some((root, entry_bytes)) = loader.acpi_root() {
+        firmware.affinity = srat::affinities(Tables, root, entry_bytes)?;
+    }
+    Ok(firmware)
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the loader says: command line, memory map, stage programs, where the firmware's tables are.
+
+use crate::{paging, phys};
+use handoff::{Image, MemoryKind, Owner, PhysRange, RAW_ENTRIES, RawEntry, StageId};
+use heapless::Vec;
+use multiboot2::{BootInformation, BootInformationHeader};
+
+/// Stage programs the loader can bring.
+pub(crate) const PROGRAMS: usize = 16;
+
+/// A stage program as the loader placed it, with what image.toml says about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Program {
+    pub(crate) stage: StageId,
+    pub(crate) elf: PhysRange,
+    pub(crate) stack_bytes: u64,
+    pub(crate) budget_ms: u64,
+    pub(crate) may_ask_for_grants: bool,
+}
+
+/// The loader's information.
+#[derive(Debug)]
+pub(crate) struct Loader {
+    information: BootInformation<'static>,
+    place: PhysRange,
+    pub(crate) map: Vec<RawEntry, RAW_ENTRIES>,
+    pub(crate) programs: Vec<Program, PROGRAMS>,
+}
+
+impl Loader {
+    /// Returns what the loader left at `address`.
+    ///
+    /// # Errors
+    /// What is missing or wrong, in words.
+    pub(crate) fn read(address: u64) -> Result<Self, &'static str> {
+        let header = PhysRange::from_size(address, 8).ok_or("the loader's information is nowhere")?;
+        // SAFETY: the loader puts its information below 4 GiB, where everything is mapped, and nobody writes there: the
+        // pool and later every stage keep away from it until boot is done with it.
+        let pointer = unsafe { phys::bytes(header) }.as_ptr().cast::<BootInformationHeader>();
+        // SAFETY: entry.s has checked the loader's magic number, so the pointer leads to multiboot2 information.
+        let information =
+            unsafe { BootInformation::load(pointer) }.map_err(|_| "the loader's information is malformed")?;
+        let place = PhysRange::from_size(address, information.total_size() as u64).ok_or("malformed information")?;
+
+        let map = memory_map(&information)?;
+        let programs = programs(&information)?;
+        Ok(Self { information, place, map, programs })
+    }
+
+    /// Returns the command line.
+    pub(crate) fn command_line(&self) -> &str {
+        self.information.command_line_tag().and_then(|tag| tag.cmdline().ok()).unwrap_or("")
+    }
+
+    /// Returns what lies in memory now.
+    pub(crate) fn images(&self) -> impl Iterator<Item = Image> + '_ {
+        let own = [(paging::image(), Owner::BOOT_IMAGE), (Some(self.place), Owner::BOOT_INFO)];
+        let own = own.into_iter().filter_map(|(range, owner)| Some(Image { range: range?, owner }));
+        own.chain(self.programs.iter().map(|p| Image { range: p.elf, owner: Owner::STAGE_IMAGES }))
+    }
+
+    /// Returns the address after the last byte of RAM.
+    pub(crate) fn ram_end(&self) -> u64 {
+        let ram = self.map.iter().filter(|entry| entry.kind == MemoryKind::RAM);
+        ram.map(|entry| entry.addr.saturating_add(entry.size)).max().unwrap_or(0)
+    }
+
+    /// Returns the address of the ACPI root table and the bytes of an entry in it.
+    pub(crate) fn acpi_root(&self) -> Option<(u64, usize)> {
+        let new = self.information.rsdp_v2_tag().map(|tag| (tag.xsdt_address() as u64, 8));
+        new.or_else(|| self.information.rsdp_v1_tag().map(|tag| (tag.rsdt_address() as u64, 4)))
+    }
+
+    /// Returns the address of the EFI system table.
+    pub(crate) fn efi_system_table(&self) -> Option<u64> {
+        self.information.efi_sdt64_tag().map(|tag| tag.sdt_address() as u64)
+    }
+}
+
+fn memory_map(information: &BootInformation<'_>) -> Result<Vec<RawEntry, RAW_ENTRIES>, &'static str> {
+    let tag = information.memory_map_tag().ok_or("the loader passes no memory map")?;
+    let entry = |area: &multiboot2::MemoryArea| RawEntry {
+        addr: area.start_address(),
+        size: area.size(),
+        kind: MemoryKind(area.typ().val()),
+    };
+    let mut map = Vec::new();
+    tag.memory_areas().iter().try_for_each(|area| map.push(entry(area))).map_err(|_| "the memory map has over 128 entries")?;
+    Ok(map)
+}
+
+fn programs(information: &BootInformation<'_>) -> Result<Vec<Program, PROGRAMS>, &'static str> {
+    let mut programs = Vec::new();
+    for module in information.module_tags() {
+        let words = module.cmdline().map_err(|_| "the command line of a module is not text")?;
+        let stage = words.split_ascii_whitespace().find_map(StageId::from_name);
+        let number = |key| {
+            words.split_ascii_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse().ok())
+        };
+        let elf = PhysRange::new(module.start_address().into(), module.end_address().into());
+        let program = Program {
+            stage: stage.ok_or("a module does not say which stage it is")?,
+            elf: elf.ok_or("a module is empty")?,
+            stack_bytes: number("stack_kib").unwrap_or(64) << 10,
+            budget_ms: number("budget_ms").unwrap_or(1000),
+            may_ask_for_grants: words.split_ascii_whitespace().any(|word| word == "grants"),
+        };
+        programs.push(program).map_err(|_| "there are more than 16 modules")?;
+    }
+    Ok(programs)
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How much memory is installed, from the SMBIOS memory devices.
+
+use crate::firmware::Tables;
+use dmidecode::{EntryPoint, Structure};
+
+/// Where a BIOS keeps the entry point: somewhere in here, on a 16-byte boundary.
+const BIOS: (u64, u64) = (0xf_0000, 0x1_0000);
+/// Bytes of an entry point, of either kind.
+const ENTRY_BYTES: usize = 32;
+/// The SMBIOS 3 and SMBIOS identifiers of the EFI configuration table, as they lie in memory.
+const EFI_SMBIOS: [[u8; 16]; 2] = [
+    [0x44, 0x15, 0xfd, 0xf2, 0x94, 0x97, 0x2c, 0x4a, 0x99, 0x2e, 0xe5, 0xbb, 0xcf, 0x20, 0xe3, 0x94],
+    [0x31, 0x2d, 0x9d, 0xeb, 0x88, 0x2d, 0xd3, 0x11, 0x9a, 0x16, 0x00, 0x90, 0x27, 0x3f, 0xc1, 0x4d],
+];
+
+/// Returns the bytes of all memory devices, or `None` if the firmware does not say.
+pub(crate) fn installed_bytes(tables: Tables, efi_system_table: Option<u64>) -> Option<u64> {
+    let entry = match efi_system_table {
+        Some(table) => efi_entry(tables, table)?,
+        None => bios_entry(tables)?,
+    };
+    let structures = tables.bytes(entry.smbios_address(), entry.smbios_len().into())?;
+    let devices = entry.structures(structures).filter_map(|structure| match structure {
+        Ok(Structure::MemoryDevice(device)) => Some(bytes(device.size?, device.extended_size)),
+        _ => None,
+    });
+    Some(devices.sum()).filter(|sum| *sum > 0)
+}
+
+/// Returns the size of one device: bit 15 selects KiB instead of MiB, 0x7fff the longer field in MiB.
+fn bytes(size: u16, extended_mib: u32) -> u64 {
+    match size {
+        0x7fff => u64::from(extended_mib & 0x7fff_ffff) << 20,
+        size if size & 0x8000 != 0 => u64::from(size & 0x7fff) << 10,
+        size => u64::from(size) << 20,
+    }
+}
+
+/// Looks for the entry point in the BIOS. One candidate is shown at a time, so that a stray signature is passed over.
+fn bios_entry(tables: Tables) -> Option<EntryPoint> {
+    let bios = tables.bytes(BIOS.0, BIOS.1)?;
+    let mut candidates = (0..bios.len() - ENTRY_BYTES).step_by(16);
+    candidates.find_map(|at| EntryPoint::search(&bios[at..at + ENTRY_BYTES]).ok())
+}
+
+/// Looks for the entry point in the configuration table of the EFI system table.
+fn efi_entry(tables: Tables, system_table: u64) -> Option<EntryPoint> {
+    let word = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let table = tables.bytes(system_table, 120)?;
+    let (count, first) = (word(table, 104)?, word(table, 112)?);
+    let entries = tables.bytes(first, count.min(1024) * 24)?;
+    EFI_SMBIOS.iter().find_map(|wanted| {
+        let entry = entries.chunks_exact(24).find(|entry| entry[..16] == *wanted)?;
+        EntryPoint::search(tables.bytes(word(entry, 16)?, ENTRY_BYTES as u64)?).ok()
+    })
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Links the stage programs where boot maps them.
+
+fn main() {
+    println!("cargo::rerun-if-changed=../rt/stage.ld");
+    let script = std::path::Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../rt/stage.ld");
+    println!("cargo::rustc-link-arg-bins=-T{}", script.display());
+    println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
+}

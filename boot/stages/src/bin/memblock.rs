@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The memblock stage as a program.
+#![no_std]
+#![no_main]
+
+rt::stage!(memblock::Assemble);
