@@ -58,6 +58,8 @@ owners! {
     LIMIT = 2, Lost, "e820", "taken away by mem= or memmap=";
     /// Parts of a page at the edge of a firmware entry.
     ROUNDING = 3, Lost, "memblock", "partial pages at the edges of the map";
+    /// RAM at addresses that no 4-level page table reaches.
+    UNREACHABLE = 4, Lost, "e820", "RAM above 64 TiB, out of reach";
     /// Everything else below 1 MiB.
     LOW_MEMORY = 16, Reserved, "memblock", "low 1 MiB";
     /// The boot program itself.
