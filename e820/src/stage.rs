@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The stage: the firmware's map in, a sanitized map and the account of what was lost out.
+
+use crate::{
+    Error, FRAMES_BELOW_1_MIB, Line, MAX_ARCH_PFN, Map, Table, apply_parameters, end_of_low_ram_pfn, end_of_ram_pfn,
+    finish_early_params, ram_lost, range_update_print, setup_pci_gap, trim_bios_range,
+};
+use handoff::{
+    CLAIMS, FRAME_BYTES, Firmware, Ledger, Log, MAP_ENTRIES, Machine, MapEntry, MemoryKind, MemoryMap, Owner,
+    PhysRange, RawEntry, Rules, Stage, StageId,
+};
+
+/// The table of the stage: what it holds, a hand-off can carry.
+type Entries = Table<MAP_ENTRIES>;
+
+/// Entries that the steps after the user's edits may add.
+const SPARE_ENTRIES: usize = 4;
+
+/// The first stage of the chain. Linux: `setup_arch` (6.1), as far as it concerns the e820 table.
+#[derive(Clone, Copy, Debug)]
+pub struct Sanitize;
+
+impl Stage for Sanitize {
+    const ID: StageId = StageId::E820;
+    type In = Firmware;
+    type Out = MemoryMap;
+    type Error = Error;
+
+    /// # Errors
+    /// [`Error::NoRam`] if the firmware's map has no memory to use, and [`Error::LedgerFull`] if the account that came in
+    /// has too many claims already.
+    fn run<M: Machine>(command_line: &str, input: Firmware, machine: &mut M) -> Result<MemoryMap, Error> {
+        let log = machine.log();
+        let rules = Rules::from_command_line(command_line).unwrap_or_else(|value| {
+            log.warn(Line::UnknownRules { value });
+            Rules::default()
+        });
+
+        let firmware = firmware_map(&input.map, &log)?;
+        let mut ledger = input.ledger;
+        ledger.firmware_ram = firmware.ram_bytes();
+
+        let user = user_map(&firmware, command_line, &mut ledger, &log);
+        let given = user.unwrap_or(firmware);
+        let mut table = given.clone();
+        trim_bios_range(&mut table, &log)?;
+        claim_lost(&mut ledger, Owner::BIOS, &given, &table)?;
+        let trimmed = table.clone();
+        give_up_unreachable(&mut table, &log)?;
+        claim_lost(&mut ledger, Owner::UNREACHABLE, &trimmed, &table)?;
+
+        let max_pfn = end_of_ram_pfn(&table, MAX_ARCH_PFN, rules, &log);
+        let low_max_pfn = end_of_low_ram_pfn(&table, max_pfn, MAX_ARCH_PFN, rules, &log);
+        if table.end_of_ram(MAX_ARCH_PFN, Rules::V6_1) == 0 {
+            return Err(Error::NoRam { entries: input.map.len() });
+        }
+        setup_pci_gap(&table, max_pfn, &log);
+
+        let Firmware { images, affinity, .. } = input;
+        Ok(MemoryMap { map: hand_on(&table), max_pfn, low_max_pfn, images, affinity, ledger })
+    }
+}
+
+/// Returns the firmware's map, sanitized and printed, without what no map can hold.
+///
+/// Differs from Linux for an entry past the last address: there, Linux turns to older BIOS calls, which a stage does not
+/// have, or goes on with an unsorted table.
+fn firmware_map<L: Log>(raw: &[RawEntry], log: &L) -> Result<Entries, Error> {
+    let mut table = Entries::new();
+    for &entry in raw {
+        let RawEntry { addr: start, size, kind } = entry;
+        match start.overflowing_add(size) {
+            (_, false) => table.add(entry)?,
+            (0, true) => {
+                log.warn(Line::Shortened { start, size, kind });
+                table.add(RawEntry { size: size - 1, ..entry })?;
+            }
+            (_, true) => log.warn(Line::Dropped { start, size, kind }),
+        }
+    }
+
+    if let Err(Error::TooFewEntries { entries: 1 }) = table.sanitize() {
+        log.info(Line::SingleEntry);
+    }
+    Map::Bios.print(&table, log);
+    Ok(table)
+}
+
+/// Returns the map that `mem=` and `memmap=` make, if they are there and leave something to boot with.
+///
+/// Differs from Linux where Linux panics, or runs out of memory a little later.
+fn user_map<L: Log>(firmware: &Entries, command_line: &str, ledger: &mut Ledger, log: &L) -> Option<Entries> {
+    let mut table = firmware.clone();
+    if !apply_parameters(&mut table, command_line, log) {
+        return None;
+    }
+    let checked = finish_early_params(&mut table, log).and_then(|()| account_for_user(firmware, &table, ledger));
+    checked.inspect_err(|why| log.error(Line::Undone { why: *why })).ok().map(|()| table)
+}
+
+/// Checks that a boot can go on with the user's map, and enters the difference into the account.
+fn account_for_user(firmware: &Entries, user: &Entries, ledger: &mut Ledger) -> Result<(), Error> {
+    if user.end_of_ram(MAX_ARCH_PFN, Rules::V6_1) <= FRAMES_BELOW_1_MIB {
+        return Err(Error::NoRamLeft);
+    }
+    if user.entries().len() > MAP_ENTRIES - SPARE_ENTRIES {
+        return Err(Error::TooManyEntries { capacity: MAP_ENTRIES - SPARE_ENTRIES });
+    }
+    // The other half is for those who come later.
+    let (pieces, capacity) = (ram_lost(firmware, user).count(), CLAIMS / 2);
+    if pieces > capacity {
+        return Err(Error::TooManyPieces { pieces, capacity });
+    }
+
+    claim_lost(ledger, Owner::LIMIT, firmware, user)?;
+    ledger.added = ram_lost(user, firmware).map(PhysRange::size).sum();
+    Ok(())
+}
+
+/// Makes RAM above what page tables reach reserved. Linux leaves it in the map and never uses it.
+fn give_up_unreachable<L: Log>(table: &mut Entries, log: &L) -> Result<(), Error> {
+    let start = MAX_ARCH_PFN * FRAME_BYTES;
+    let bytes: u64 =
+        table.ram().filter_map(|r| PhysRange::new(start.max(r.start()), r.end())).map(PhysRange::size).sum();
+    if bytes > 0 {
+        for kind in [MemoryKind::RAM, MemoryKind::RESERVED_KERN] {
+            range_update_print(table, start, u64::MAX - start, kind, MemoryKind::RESERVED, log)?;
+        }
+        let _ = table.sanitize(); // a single entry needs no sorting, and nothing wraps
+        log.warn(Line::Unreachable { bytes });
+    }
+    Ok(())
+}
+
+fn claim_lost(ledger: &mut Ledger, owner: Owner, before: &Entries, after: &Entries) -> Result<(), Error> {
+    let mut claimed = ledger.clone();
+    ram_lost(before, after).try_for_each(|range| claimed.claim(owner, range))?;
+    *ledger = claimed;
+    Ok(())
+}
+
+/// Returns the entries as ranges; an empty one, left where the only entry was cut out, has no bytes to hand on.
+fn hand_on(table: &Entries) -> heapless::Vec<MapEntry, MAP_ENTRIES> {
+    let ranges = table.entries().iter().map(|e| (PhysRange::from_size(e.addr, e.size), e.kind));
+    ranges.filter_map(|(range, kind)| range.map(|range| MapEntry { range, kind })).collect()
+}
