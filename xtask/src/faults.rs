@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where in the source a stage was stopped.
+
+use crate::cargo::workspace;
+use addr2line::Loader;
+use std::path::Path;
+
+/// Returns what boot's fault report says about `name` in `key=value` words.
+pub(crate) fn field<'a>(report: &'a str, name: &str) -> Option<&'a str> {
+    report.split_ascii_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Returns function and source line of the address in a fault report, the innermost inlined function first; says so if
+/// there is none.
+pub(crate) fn locate(report: &str, program: &Path) -> String {
+    let Some(address) = field(report, "rip").and_then(parse_hex) else {
+        return "the report names no instruction".to_owned();
+    };
+    let frames = frames(program, address).unwrap_or_default();
+    if frames.is_empty() {
+        return format!("{address:#x} is no code of {}", program.display());
+    }
+    frames.join(", called from ")
+}
+
+fn parse_hex(text: &str) -> Option<u64> {
+    u64::from_str_radix(text.trim_start_matches("0x"), 16).ok()
+}
+
+fn frames(program: &Path, address: u64) -> Option<Vec<String>> {
+    let loader = Loader::new(program).ok()?;
+    let mut frames = loader.find_frames(address).ok()?;
+    let mut found = Vec::new();
+    while let Ok(Some(frame)) = frames.next() {
+        let function = frame.function.and_then(|f| Some(f.demangle().ok()?.into_owned()));
+        let function = function.or_else(|| loader.find_symbol(address).map(str::to_owned)).unwrap_or("?".to_owned());
+        let place = frame.location.and_then(|l| Some((l.file?.to_owned(), l.line.unwrap_or(0))));
+        found.push(match place {
+            Some((file, line)) => format!("{} at {}:{line}", without_hash(&function), relative(&file)),
+            None => without_hash(&function).to_owned(),
+        });
+    }
+    Some(found)
+}
+
+/// Drops the hash that ends a mangled name: `main::h0123456789abcdef`.
+fn without_hash(function: &str) -> &str {
+    match function.rsplit_once("::h") {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => name,
+        _ => function,
+    }
+}
+
+/// Returns a path of the workspace as one sees it from there.
+fn relative(file: &str) -> String {
+    let root = fs_err::canonicalize(workspace()).unwrap_or_default();
+    Path::new(file).strip_prefix(root).unwrap_or(Path::new(file)).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields() {
+        let report = "stage=2 kind=page-fault rip=0x40001000 address=0x100000";
+        assert_eq!(field(report, "rip"), Some("0x40001000"));
+        assert_eq!(field(report, "addr"), None);
+        assert_eq!(without_hash("a::b::h0123456789abcdef"), "a::b");
+        assert_eq!(without_hash("a::b::hello"), "a::b::hello");
+    }
+
+    #[test]
+    fn an_address_leads_to_its_line() {
+        let program = std::env::current_exe().unwrap();
+        let elf = fs_err::read(&program).unwrap();
+        let elf = object::File::parse(&elf[..]).unwrap();
+        let symbol = object::Object::symbols(&elf)
+            .find(|s| object::ObjectSymbol::name(s).is_ok_and(|name| name.contains("an_address_leads_to_its_line")))
+            .unwrap();
+        let place = locate(&format!("rip={:#x}", object::ObjectSymbol::address(&symbol)), &program);
+        assert!(place.contains("xtask/src/faults.rs:"), "{place}");
+    }
+
+    #[test]
+    fn an_address_outside_says_so() {
+        let program = std::env::current_exe().unwrap();
+        assert!(locate("rip=0xfffffffffffff000", &program).contains("is no code of"));
+        assert!(locate("kind=timeout", &program).contains("names no instruction"));
+    }
+}

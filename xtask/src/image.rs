@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask image`: build the bootable ISO.
+
+use crate::cargo::target_directory;
+use crate::cli::ImageArgs;
+use crate::install::{self, Tool};
+use crate::programs::{self, Program};
+use crate::{iso, progress};
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Builds `target/image/bootmem.iso`.
+pub(crate) fn run(args: &ImageArgs) -> Result<()> {
+    install::ensure(Tool::IMAGE, args.no_install)?;
+    let programs = programs::build(args)?;
+    let work = work_directory()?;
+    let iso = directory()?.join("bootmem.iso");
+    pack(args, &programs, work.path(), &iso)?;
+    progress::step("Finished", format_args!("{}: write it to a USB stick or boot it in a machine", iso.display()));
+    Ok(())
+}
+
+/// Packs programs and command line into an ISO.
+pub(crate) fn pack(args: &ImageArgs, programs: &[Program], work: &Path, iso: &Path) -> Result<()> {
+    let mut command_line = args.append.clone();
+    if let Some(misbehave) = &args.misbehave {
+        command_line += &format!(" misbehave={}", misbehave.kind.name());
+    }
+    iso::write(programs, &command_line, &work.join("iso"), iso)
+}
+
+/// Returns the directory of what is kept.
+pub(crate) fn directory() -> Result<PathBuf> {
+    let directory = target_directory().join("image");
+    fs_err::create_dir_all(&directory)?;
+    Ok(directory)
+}
+
+/// Returns a directory of our own, so that runs do not disturb each other; removed at the end.
+pub(crate) fn work_directory() -> Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("run-").tempdir_in(directory()?)?)
+}

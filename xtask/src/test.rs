@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask test`: on the host, then in QEMU.
+
+use crate::cargo::Cargo;
+use crate::ci::LIBRARIES;
+use crate::cli::TestArgs;
+use crate::install::{self, Tool};
+use crate::progress::{skipped, timed};
+use anyhow::Result;
+
+/// Runs the tests.
+pub(crate) fn run(args: &TestArgs) -> Result<()> {
+    timed("host tests", host)?;
+    if args.host {
+        skipped("image tests", "--host");
+        return Ok(());
+    }
+    install::ensure(Tool::ALL, args.no_install)?;
+    timed("image tests", || image(args))
+}
+
+/// Every test of a plain `cargo test` - that is with the feature `serde`, which xtask asks of all crates - and then the
+/// unit tests of each library as a user gets it who asks for nothing.
+fn host() -> Result<()> {
+    Cargo::new("test").run()?;
+    Cargo::new("test").arg("--lib").packages(LIBRARIES).run()
+}
+
+/// The tests that boot the image. Few at a time: each runs a machine.
+fn image(args: &TestArgs) -> Result<()> {
+    let mut cargo = Cargo::new("test").package("xtask").arg("--test").arg("boot").last("--test-threads=2");
+    if args.full {
+        cargo = cargo.last("--include-ignored");
+    } else {
+        skipped("the full matrix of memory sizes, machines and misbehaviours", "--full runs it");
+    }
+    cargo.run()
+}
