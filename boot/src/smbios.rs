@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How much memory is installed, from the SMBIOS memory devices.
+//!
+//! `dmidecode` finds and checks the entry point. The walk to the one structure type we need is our own: the crate's decodes
+//! every type there is, which costs 25 KiB of code.
 
 use crate::firmware::Tables;
-use dmidecode::{EntryPoint, Structure};
+use dmidecode::EntryPoint;
 
 /// Where a BIOS keeps the entry point: somewhere in here, on a 16-byte boundary.
 const BIOS: (u64, u64) = (0xf_0000, 0x1_0000);
@@ -21,19 +24,37 @@ pub(crate) fn installed_bytes(tables: Tables, efi_system_table: Option<u64>) -> 
         None => bios_entry(tables)?,
     };
     let structures = tables.bytes(entry.smbios_address(), entry.smbios_len().into())?;
-    let devices = entry.structures(structures).filter_map(|structure| match structure {
-        Ok(Structure::MemoryDevice(device)) => Some(bytes(device.size?, device.extended_size)),
-        _ => None,
-    });
-    Some(devices.sum()).filter(|sum| *sum > 0)
+    let devices = Structures(structures).filter(|structure| structure[0] == MEMORY_DEVICE);
+    Some(devices.filter_map(device_bytes).sum()).filter(|sum| *sum > 0)
 }
 
-/// Returns the size of one device: bit 15 selects KiB instead of MiB, 0x7fff the longer field in MiB.
-fn bytes(size: u16, extended_mib: u32) -> u64 {
+/// The type of a structure that describes a memory device.
+const MEMORY_DEVICE: u8 = 17;
+
+/// The structures of a table, each without its strings; malformed ones end it.
+struct Structures<'a>(&'a [u8]);
+
+impl<'a> Iterator for Structures<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let length = usize::from(*self.0.get(1)?).max(4);
+        let (structure, strings) = self.0.split_at_checked(length)?;
+        let end = strings.windows(2).position(|pair| pair == [0, 0])?;
+        self.0 = &strings[end + 2..];
+        Some(structure)
+    }
+}
+
+/// Returns the size of a memory device: bit 15 selects KiB instead of MiB, 0x7fff the longer field in MiB, 0xffff and 0
+/// mean that there is none or that nobody knows.
+fn device_bytes(device: &[u8]) -> Option<u64> {
+    let size = u16::from_le_bytes(device.get(12..14)?.try_into().ok()?);
     match size {
-        0x7fff => u64::from(extended_mib & 0x7fff_ffff) << 20,
-        size if size & 0x8000 != 0 => u64::from(size & 0x7fff) << 10,
-        size => u64::from(size) << 20,
+        0 | 0xffff => None,
+        0x7fff => Some(u64::from(u32::from_le_bytes(device.get(28..32)?.try_into().ok()?) & 0x7fff_ffff) << 20),
+        size if size & 0x8000 != 0 => Some(u64::from(size & 0x7fff) << 10),
+        size => Some(u64::from(size) << 20),
     }
 }
 
