@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The value: two arrays and what an allocation looks at.
+
+use crate::regions::Regions;
+use crate::{Line, Policy};
+use core::fmt;
+use handoff::{Direction, Log, Quiet, Region};
+
+/// One of the two region arrays.
+///
+/// Linux: `struct memblock_type` (6.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Array {
+    /// What there is.
+    Memory,
+    /// What is taken.
+    Reserved,
+}
+
+impl Array {
+    /// Returns the name Linux prints.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Reserved => "reserved",
+        }
+    }
+}
+
+impl fmt::Display for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Early physical memory: at most `N` regions in each array, lines to the log `L`.
+///
+/// Sizes and addresses are in bytes over all 64 bits. Linux: `struct memblock` (6.1).
+#[derive(Clone, Debug)]
+pub struct Memblock<const N: usize = 128, L: Log = Quiet> {
+    pub(crate) memory: Regions<N>,
+    pub(crate) reserved: Regions<N>,
+    pub(crate) current_limit: u64,
+    pub(crate) direction: Direction,
+    pub(crate) policy: Policy,
+    pub(crate) log: L,
+}
+
+impl<const N: usize> Memblock<N> {
+    /// Returns an empty memblock without a log: top-down, no limit, rules of 6.1.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::with_log(Policy::new(), Quiet)
+    }
+}
+
+impl<const N: usize> Default for Memblock<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize, L: Log> Memblock<N, L> {
+    /// Returns an empty memblock that writes its lines to `log`.
+    #[must_use]
+    pub const fn with_log(policy: Policy, log: L) -> Self {
+        Self {
+            memory: Regions::new(),
+            reserved: Regions::new(),
+            current_limit: u64::MAX,
+            direction: Direction::TopDown,
+            policy,
+            log,
+        }
+    }
+
+    /// Returns the memory array.
+    #[must_use]
+    pub fn memory(&self) -> &[Region] {
+        self.memory.as_slice()
+    }
+
+    /// Returns the reserved array.
+    #[must_use]
+    pub fn reserved(&self) -> &[Region] {
+        self.reserved.as_slice()
+    }
+
+    /// Returns the address after the highest one an allocation may use by default.
+    #[must_use]
+    pub const fn current_limit(&self) -> u64 {
+        self.current_limit
+    }
+
+    /// Sets the address after the highest one that later allocations may use by default.
+    ///
+    /// Linux: `memblock_set_current_limit` (6.1).
+    pub const fn set_current_limit(&mut self, limit: u64) {
+        self.current_limit = limit;
+    }
+
+    /// Returns which end allocations are taken from.
+    #[must_use]
+    pub const fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Sets which end later allocations are taken from.
+    ///
+    /// Linux: `memblock_set_bottom_up` (6.1).
+    pub const fn set_direction(&mut self, direction: Direction) {
+        self.direction = direction;
+    }
+
+    /// Returns the switches.
+    #[must_use]
+    pub const fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Sets the switches.
+    pub const fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    pub(crate) const fn regions(&self, array: Array) -> &Regions<N> {
+        match array {
+            Array::Memory => &self.memory,
+            Array::Reserved => &self.reserved,
+        }
+    }
+
+    pub(crate) const fn regions_mut(&mut self, array: Array) -> &mut Regions<N> {
+        match array {
+            Array::Memory => &mut self.memory,
+            Array::Reserved => &mut self.reserved,
+        }
+    }
+
+    /// Writes a line that only `memblock=debug` shows.
+    pub(crate) fn trace(&self, line: Line) {
+        if self.policy.trace {
+            self.log.info(line);
+        }
+    }
+}
+
+/// Returns the address after the last byte: `size` is cut where the address space ends.
+///
+/// Linux: `memblock_cap_size` (6.1).
+pub(crate) const fn capped_end(base: u64, size: u64) -> u64 {
+    base.saturating_add(size)
+}

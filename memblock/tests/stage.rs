@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The stage, run on encoded hand-offs.
+#![cfg(feature = "serde")]
+
+mod common;
+
+use common::Lines;
+use handoff::{
+    Account, Affinity, Blocks, EXCHANGE_BYTES, GrantError, Handoff, Image, Ledger, Machine, MapEntry, MemoryKind,
+    MemoryMap, Nid, Owner, Page, PhysRange, RegionFlags, RunError, decode, encode, run_encoded,
+};
+use memblock::{Assemble, Error};
+
+#[derive(Default)]
+struct Host(Lines);
+
+impl Machine for Host {
+    type Log = Lines;
+
+    fn log(&self) -> Lines {
+        self.0.clone()
+    }
+
+    fn descriptors(&mut self, ranges: &[PhysRange]) -> Result<&mut [Page], GrantError> {
+        Err(GrantError { range: ranges[0] })
+    }
+}
+
+fn range(start: u64, end: u64) -> PhysRange {
+    PhysRange::new(start, end).unwrap()
+}
+
+/// A map of these entries, with the account that the e820 stage would leave.
+fn map(entries: &[(u64, u64, MemoryKind)]) -> MemoryMap {
+    let mut map = MemoryMap { ledger: Ledger::new(), ..MemoryMap::default() };
+    for &(start, end, kind) in entries {
+        map.map.push(MapEntry { range: range(start, end), kind }).unwrap();
+        if kind.is_ram() {
+            map.ledger.firmware_ram += end - start;
+            map.max_pfn = end / 4096;
+            map.low_max_pfn = map.max_pfn.min(1 << 20);
+        }
+    }
+    map
+}
+
+fn run(command_line: &str, map: &MemoryMap) -> (Result<Blocks, RunError<Error>>, Vec<String>) {
+    let (mut input, mut output) = (vec![0; EXCHANGE_BYTES], vec![0; EXCHANGE_BYTES]);
+    let used = encode(map, &mut input).unwrap();
+    let mut host = Host::default();
+    let result = run_encoded::<Assemble, _>(command_line, &input[..used], &mut output, &mut host);
+    (result.map(|used| decode(&output[..used]).unwrap()), host.0.take())
+}
+
+/// The map of a 16 GiB QEMU machine.
+fn pc_16g() -> MemoryMap {
+    let mut input = map(&[
+        (0x1000, 0x9_fc00, MemoryKind::RAM),
+        (0x10_0000, 0xbffe_0000, MemoryKind::RAM),
+        (0x1_0000_0000, 0x4_4000_0000, MemoryKind::RAM),
+    ]);
+    let images = [(0x100_0000, 0x381_1000, Owner::BOOT_IMAGE), (0xbfe9_a000, 0xbffe_0000, Owner::STAGE_IMAGES)];
+    input.images.extend(images.map(|(start, end, owner)| Image { range: range(start, end), owner }));
+    input
+}
+
+#[test]
+fn a_16_gib_pc_says_what_linux_says() {
+    let (blocks, lines) = run("memblock=debug", &pc_16g());
+    let blocks = blocks.unwrap();
+    let without_calls: Vec<&str> =
+        lines.iter().map(String::as_str).filter(|line| !line.starts_with("memblock_")).collect();
+    let expected = "\
+MEMBLOCK configuration:
+ memory size = 0x00000003fff7ec00 reserved size = 0x0000000002967000
+ memory.cnt  = 0x3
+ memory[0x0]\t[0x0000000000001000-0x000000000009efff], 0x000000000009e000 bytes flags: 0x0
+ memory[0x1]\t[0x0000000000100000-0x00000000bffdffff], 0x00000000bfee0000 bytes flags: 0x0
+ memory[0x2]\t[0x0000000100000000-0x000000043fffffff], 0x0000000340000000 bytes flags: 0x0
+ reserved.cnt  = 0x3
+ reserved[0x0]\t[0x0000000000000000-0x000000000000ffff], 0x0000000000010000 bytes flags: 0x0
+ reserved[0x1]\t[0x0000000001000000-0x0000000003810fff], 0x0000000002811000 bytes flags: 0x0
+ reserved[0x2]\t[0x00000000bfe9a000-0x00000000bffdffff], 0x0000000000146000 bytes flags: 0x0
+No NUMA configuration found
+Faking a node at [mem 0x0000000000000000-0x000000043fffffff]
+NODE_DATA(0) allocated [mem 0x43ffd5000-0x43fffffff]
+MEMBLOCK configuration:
+ memory size = 0x00000003fff7ec00 reserved size = 0x0000000002a82000
+ memory.cnt  = 0x3
+ memory[0x0]\t[0x0000000000001000-0x000000000009efff], 0x000000000009e000 bytes on node 0 flags: 0x0
+ memory[0x1]\t[0x0000000000100000-0x00000000bffdffff], 0x00000000bfee0000 bytes on node 0 flags: 0x0
+ memory[0x2]\t[0x0000000100000000-0x000000043fffffff], 0x0000000340000000 bytes on node 0 flags: 0x0
+ reserved.cnt  = 0x4
+ reserved[0x0]\t[0x0000000000000000-0x00000000000fffff], 0x0000000000100000 bytes on node 0 flags: 0x0
+ reserved[0x1]\t[0x0000000001000000-0x0000000003810fff], 0x0000000002811000 bytes on node 0 flags: 0x0
+ reserved[0x2]\t[0x00000000bfe9a000-0x00000000bffdffff], 0x0000000000146000 bytes on node 0 flags: 0x0
+ reserved[0x3]\t[0x000000043ffd5000-0x000000043fffffff], 0x000000000002b000 bytes flags: 0x0";
+    assert_eq!(without_calls.join("\n"), expected);
+    assert!(lines.iter().any(|l| l.starts_with("memblock_add: [0x0000000000001000-0x000000000009fbff] ")));
+
+    assert_eq!(blocks.ledger.bytes(Owner::ROUNDING), 0xc00);
+    assert_eq!(blocks.ledger.bytes(Owner::LOW_MEMORY), 0x9_e000);
+    assert_eq!(blocks.ledger.bytes(Owner::NODE_DATA), 0x2_b000);
+    assert_eq!(blocks.current_limit, 0x4_4000_0000);
+    assert_eq!(blocks.ledger.total(Account::Reserved), blocks.reserved_bytes());
+}
+
+#[test]
+fn quiet_without_memblock_debug() {
+    let (_, lines) = run("", &pc_16g());
+    assert_eq!(lines.len(), 3, "{lines:?}");
+}
+
+#[test]
+fn nodes_from_the_firmware() {
+    let mut input = map(&[(0x1000, 0x9_fc00, MemoryKind::RAM), (0x10_0000, 0x4000_0000, MemoryKind::RAM)]);
+    for (start, end, node) in
+        [(0, 0xa_0000, 0), (0x10_0000, 0x2000_0000, 0), (0x2000_0000, 0x4000_0000, 1), (1 << 40, 1 << 41, 1)]
+    {
+        let entry = Affinity { range: range(start, end), node, hotplug: node == 1 };
+        input.affinity.push(entry).unwrap();
+    }
+    let (blocks, lines) = run("movable_node", &input);
+    let blocks = blocks.unwrap();
+    assert_eq!(
+        lines,
+        [
+            "memblock: node 1: [mem 0x0000010000000000-0x000001ffffffffff] holds no memory, ignored",
+            "NUMA: Node 0 [mem 0x00000000-0x0009ffff] + [mem 0x00100000-0x1fffffff] -> [mem 0x00000000-0x1fffffff]",
+            "NODE_DATA(0) allocated [mem 0x1ffd5000-0x1fffffff]",
+            // Node 1 can be unplugged, so even its own bookkeeping lies elsewhere.
+            "NODE_DATA(1) allocated [mem 0x1ffaa000-0x1ffd4fff]",
+            "    NODE_DATA(1) on node 0",
+        ]
+    );
+    let nodes: Vec<_> = blocks.memory.iter().map(|r| (r.nid, r.flags)).collect();
+    assert_eq!(nodes, [(Nid(0), RegionFlags::NONE), (Nid(0), RegionFlags::NONE), (Nid(1), RegionFlags::HOTPLUG)]);
+}
+
+#[test]
+fn nodes_that_overlap_or_do_not_cover_are_not_used() {
+    let memory = map(&[(0x10_0000, 0x4000_0000, MemoryKind::RAM)]);
+    for (ranges, said) in [
+        (
+            vec![(0, 0x2000_0000, 0), (0x1000_0000, 0x4000_0000, 1)],
+            "node 0 [mem 0x00000000-0x1fffffff] overlaps with node 1 [mem 0x10000000-0x3fffffff]",
+        ),
+        (vec![(0, 0x2000_0000, 0)], "NUMA: nodes only cover 511MB of your 1023MB e820 RAM. Not used."),
+        (
+            vec![(0, 0x4000_0000, 1024)],
+            "memblock: node 1024 of [mem 0x0000000000000000-0x000000003fffffff] is above 1023: all nodes are ignored",
+        ),
+    ] {
+        let mut input = memory.clone();
+        let affinity = |&(start, end, node): &_| Affinity { range: range(start, end), node, hotplug: false };
+        input.affinity.extend(ranges.iter().map(affinity));
+        let (blocks, lines) = run("", &input);
+        assert_eq!(lines[..2], [said, "No NUMA configuration found"]);
+        assert!(blocks.unwrap().memory.iter().all(|r| r.nid == Nid(0)));
+    }
+}
+
+#[test]
+fn what_lies_outside_memory_is_reported_and_kept() {
+    let mut input =
+        map(&[(0x10_0000, 0x400_0000, MemoryKind::RAM), (0x400_0000, 0x500_0000, MemoryKind::SOFT_RESERVED)]);
+    input.images.push(Image { range: range(0x3ff_f000, 0x400_0800), owner: Owner::BOOT_INFO }).unwrap();
+    let (blocks, lines) = run("", &input);
+    let blocks = blocks.unwrap();
+    assert_eq!(
+        lines[0],
+        "memblock: boot information [mem 0x0000000003fff000-0x00000000040007ff]: 2048 bytes of it are not in memory; \
+         reserved all the same"
+    );
+    assert_eq!(blocks.ledger.bytes(Owner::BOOT_INFO), 0x1000);
+    assert!(blocks.reserved.iter().any(|r| r.end() == 0x500_0000));
+    assert_eq!(blocks.validate(), Ok(()));
+}
+
+#[test]
+fn too_little_memory_is_an_error_with_numbers() {
+    let (result, _) = run("", &map(&[(0x1000, 0x9_f000, MemoryKind::RAM), (0x10_0000, 0x12_0000, MemoryKind::RAM)]));
+    let Err(RunError::Stage(error)) = result else { panic!("{result:?}") };
+    assert_eq!(
+        error.to_string(),
+        "node 0 needs 172 KiB in one piece; of 760 KiB memory 128 KiB are free, the largest piece has 128 KiB: \
+         give the machine more memory, or less to load"
+    );
+    let (result, _) = run("", &map(&[(0x1001, 0x1fff, MemoryKind::RAM)]));
+    assert_eq!(result.unwrap_err(), RunError::Stage(Error::NoMemory));
+}
