@@ -2,7 +2,7 @@
 //! Taking a block.
 
 use crate::list::{self, End, page, page_mut};
-use crate::{Buddy, Error, Fault, Request};
+use crate::{Buddy, Error, Fault, Request, Statistics};
 use handoff::{Frame, FrameState, MAX_ORDER, ZoneState};
 use x86_64::structures::paging::PhysFrame;
 
@@ -65,9 +65,9 @@ impl<const Z: usize> Buddy<'_, Z> {
 
     #[cold]
     pub(crate) fn out_of_memory(&self, request: Request) -> Error {
-        let zones = self.zonelist.candidates(request).map(|z| &self.zones[z]);
-        let (largest, free) =
-            zones.fold((None, 0), |(largest, free), zone| (largest.max(crate::largest(zone)), free + zone.free()));
+        let mut allowed = Statistics::default();
+        self.zonelist.candidates(request).for_each(|z| allowed += (&self.zones[z]).into());
+        let (largest, free) = (allowed.largest_free_order(), allowed.free_frames());
         Error::OutOfMemory { order: request.order, largest, free }
     }
 }

@@ -78,7 +78,7 @@ pub(crate) const fn buddy(frame: Frame, order: u8) -> Frame {
 /// Returns whether a free block of this order starts at `other`, in the same zone and node as `frame`.
 ///
 /// Linux: `page_is_buddy` (6.1).
-fn is_free(pages: &[Page], frame: Frame, other: Frame, order: u8) -> bool {
+pub(crate) fn is_free(pages: &[Page], frame: Frame, other: Frame, order: u8) -> bool {
     let (Some(page), Some(other)) = (pages.get(frame.0 as usize), pages.get(other.0 as usize)) else { return false };
     other.state() == FrameState::Free
         && other.order() == order

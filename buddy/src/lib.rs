@@ -20,6 +20,8 @@ mod request;
 mod sections;
 #[cfg(feature = "serde")]
 mod stage;
+mod statistics;
+mod validate;
 mod x86;
 mod zonelist;
 
@@ -31,8 +33,4 @@ pub use message::Event;
 pub use request::{Node, Request};
 #[cfg(feature = "serde")]
 pub use stage::HandOver;
-
-/// Returns the largest order the zone has a free block of.
-pub(crate) fn largest(zone: &handoff::ZoneState) -> Option<u8> {
-    (0..=handoff::MAX_ORDER).rev().find(|order| zone.free_area[usize::from(*order)].blocks > 0)
-}
+pub use statistics::{BuddyInfo, Statistics, ZoneInfo};
