@@ -64,6 +64,7 @@ pub(crate) fn run(firmware: &Firmware, programs: &[Program], mut with: Surroundi
 }
 
 /// Runs one stage on the first `used` bytes of the buffer and puts there what it leaves; returns its size and the time.
+#[inline(never)] // hand-offs are large: they are to leave the stack at once
 fn stage(program: &Program, buffer: &mut [u8], used: usize, with: &mut Surroundings<'_>) -> Result<(usize, u64), Failed> {
     let input = &buffer[..used];
     let proof = Proof::of(program, input).map_err(|error| complain(program.stage, error))?;
@@ -93,6 +94,7 @@ enum Proof {
 }
 
 impl Proof {
+    #[inline(never)] // hand-offs are large: they are to leave the stack at once
     fn of(program: &Program, input: &[u8]) -> Result<Self, DecodeError> {
         Ok(match program.stage {
             _ if !program.may_ask_for_grants => Self::Nothing,
@@ -118,6 +120,7 @@ enum Why {
 }
 
 /// Checks what a stage left: the bytes, the invariants, and that nothing of boot's became free.
+#[inline(never)] // hand-offs are large: they are to leave the stack at once
 fn check(stage: StageId, output: &[u8], granted: &[PhysRange], boot: &[PhysRange]) -> Result<(), Why> {
     fn read<H: Handoff>(output: &[u8]) -> Result<H, Why> {
         decode(output).map_err(Why::Bytes)

@@ -51,14 +51,14 @@ trap:
     push r13
     push r14
     push r15
-    push 2                                  // no flag of the program survives: not DF, not AC, not NT
-    popfq
     mov rax, [gate_cr3]
     mov cr3, rax
     mov rax, offset gate_frame
     cmp rsp, rax                            // from ring 3 the CPU started at the end of gate_frame
     jne in_boot
     mov rsp, [gate_rsp]
+    push 2                                  // no flag of the program survives: not DF, not AC, not NT
+    popfq
     pop r15
     pop r14
     pop r13
@@ -70,6 +70,7 @@ trap:
 in_boot:                                    // boot itself is at fault, or the fault has a stack of its own
     mov rdi, rsp
     and rsp, -16
+    cld
     call fatal_trap
     ud2
 
