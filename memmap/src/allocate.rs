@@ -4,8 +4,7 @@
 use crate::layout::Stretch;
 use crate::{Error, Layout, SECTION_DESCRIPTOR_BYTES, SparseModel};
 use handoff::{
-    Bounds, DESCRIPTOR_BLOCKS, EarlyMemory, FRAME_BYTES, Ledger, Nid, Owner, Page, PhysRange, SECTION_BYTES,
-    SECTION_RUNS,
+    Bounds, DESCRIPTOR_BLOCKS, EarlyMemory, FRAME_BYTES, Ledger, Nid, Owner, PhysRange, SECTION_BYTES, SECTION_RUNS,
 };
 use heapless::Vec;
 
@@ -81,18 +80,22 @@ impl<M: EarlyMemory> Sparse<'_, M> {
 
         let size = sections * SECTION_DESCRIPTOR_BYTES;
         let bounds = Bounds { size, align: SECTION_DESCRIPTOR_BYTES, min: ABOVE_DMA, max: 0, nid };
-        let buffer = self.memory.alloc_exact_nid(bounds);
         let first_block = self.blocks.len();
-        if let Some(base) = buffer {
-            self.add_block(first_block, base, size)?;
-        }
+        let in_pieces = match self.memory.alloc_exact_nid(bounds) {
+            Some(base) => {
+                self.add_block(first_block, base, size)?;
+                None
+            }
+            // Should the pieces not suffice either, this is what to report: they will have used up what is free.
+            None => Some(self.out_of_memory(Owner::DESCRIPTORS, size)),
+        };
         for section in stretches.iter().flat_map(|s| s.first_section..s.end_section) {
             for _ in 0..self.model.new_tables(self.mapped, section) {
                 self.table(nid)?;
             }
             self.mapped = Some(section);
-            if buffer.is_none() {
-                self.section_descriptors(nid, first_block)?;
+            if let Some(shortage) = in_pieces {
+                self.section_descriptors(nid, first_block, shortage)?;
             }
         }
         Ok(())
@@ -113,7 +116,7 @@ impl<M: EarlyMemory> Sparse<'_, M> {
     }
 
     /// Takes the descriptors of one section where no place was found for all of the node's in one piece.
-    fn section_descriptors(&mut self, nid: Nid, first_block: usize) -> Result<(), Error> {
+    fn section_descriptors(&mut self, nid: Nid, first_block: usize, shortage: Error) -> Result<(), Error> {
         let mut size = SECTION_DESCRIPTOR_BYTES;
         let block = Bounds { size, align: size, min: ABOVE_DMA, max: 0, nid };
         if let Some(base) = self.memory.alloc_try_nid(block) {
@@ -130,9 +133,7 @@ impl<M: EarlyMemory> Sparse<'_, M> {
                     left -= size;
                 }
                 None if size > FRAME_BYTES => size /= 2,
-                None => {
-                    return Err(self.out_of_memory(Owner::DESCRIPTORS, self.layout.frames() * size_of::<Page>() as u64));
-                }
+                None => return Err(shortage),
             }
         }
         Ok(())

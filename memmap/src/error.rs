@@ -55,11 +55,11 @@ pub enum Error {
     OutOfMemory {
         /// What for.
         owner: Owner,
-        /// Bytes needed for all of it.
+        /// Bytes needed: for descriptors, those of consecutive sections of one node.
         needed: u64,
-        /// Bytes of the largest piece of free memory that is left.
+        /// Bytes of the largest piece of free memory, before any of that was taken.
         largest_hole: u64,
-        /// Bytes of free memory that are left.
+        /// Bytes of free memory, before any of that was taken.
         free: u64,
     },
     /// The ledger has no room for one more claim.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Early memory in the plainest form: sets of bytes, searched from one end. It remembers what it was asked for.
+#![allow(dead_code, reason = "each test that includes this uses a part of it")]
 
 use handoff::{Bounds, Direction, EarlyMemory, Nid, Region, RegionFlags};
 
