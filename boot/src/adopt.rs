@@ -64,7 +64,7 @@ pub(crate) fn adopt(
         core::slice::from_raw_parts_mut(DESCRIPTORS as *mut Page, bytes as usize / size_of::<Page>())
     };
     let mut buddy = Buddy::attach(pages, zones).map_err(AdoptError::Buddy)?;
-    // buddy.validate().map_err(AdoptError::Buddy)?;
+    buddy.validate().map_err(AdoptError::Buddy)?;
     let images = || loader.images().map(|image| image.range).chain([pool.range()]);
     if let Some(range) = images().find(|range| !is_reserved(&buddy, *range)) {
         return Err(AdoptError::Claim(range));

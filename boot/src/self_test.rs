@@ -81,7 +81,7 @@ pub(crate) fn run(buddy: &mut Buddy<'static>) -> Result<Proof, Defect> {
         free(buddy, block, &mut proof)?;
     }
 
-    // buddy.validate().map_err(Defect::Buddy)?;
+    buddy.validate().map_err(Defect::Buddy)?;
     if free_blocks(buddy) == before { Ok(proof) } else { Err(Defect::NotRestored) }
 }
 
