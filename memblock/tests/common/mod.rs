@@ -16,7 +16,14 @@ impl Log for Lines {
 }
 
 impl Lines {
+    /// Returns the lines so far.
+    #[allow(dead_code, reason = "not every test looks")]
+    pub(crate) fn peek(&self) -> Vec<String> {
+        self.0.borrow().clone()
+    }
+
     /// Returns the lines so far and forgets them.
+    #[allow(dead_code, reason = "not every test looks")]
     pub(crate) fn take(&self) -> Vec<String> {
         self.0.take()
     }
