@@ -8,8 +8,6 @@ use handoff::{FRAME_BYTES, MemoryKind, Rules};
 pub const MAX_ARCH_PFN: u64 = 1 << 34;
 /// The frames that 5-level page tables can reach: 52 bits of address. Linux: `MAX_ARCH_PFN` (6.1).
 pub const MAX_ARCH_PFN_5_LEVEL: u64 = 1 << 40;
-/// The number of the first frame above 1 MiB.
-pub const FRAMES_BELOW_1_MIB: u64 = 1 << 8;
 /// The number of the first frame above 4 GiB.
 pub const FRAMES_BELOW_4_GIB: u64 = 1 << 20;
 

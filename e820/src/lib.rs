@@ -26,7 +26,7 @@ mod testing;
 
 pub use account::ram_lost;
 pub use apply::apply_parameters;
-pub use end_of_ram::{FRAMES_BELOW_1_MIB, FRAMES_BELOW_4_GIB, MAX_ARCH_PFN, MAX_ARCH_PFN_5_LEVEL};
+pub use end_of_ram::{FRAMES_BELOW_4_GIB, MAX_ARCH_PFN, MAX_ARCH_PFN_5_LEVEL};
 pub use error::Error;
 pub use gaps::SMALLEST_PCI_GAP;
 pub use message::{Line, Map};

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The stage: the firmware's map in, a sanitized map and the account of what was lost out.
 
+use crate::print::sanitize_if_linux_would;
 use crate::{
-    Error, FRAMES_BELOW_1_MIB, Line, MAX_ARCH_PFN, Map, Table, apply_parameters, end_of_low_ram_pfn, end_of_ram_pfn,
-    finish_early_params, ram_lost, range_update_print, setup_pci_gap, trim_bios_range,
+    Error, Line, MAX_ARCH_PFN, Map, Table, apply_parameters, end_of_low_ram_pfn, end_of_ram_pfn, finish_early_params,
+    ram_lost, range_update_print, setup_pci_gap, trim_bios_range,
 };
 use handoff::{
     CLAIMS, FRAME_BYTES, Firmware, Ledger, Log, MAP_ENTRIES, Machine, MapEntry, MemoryKind, MemoryMap, Owner,
@@ -51,7 +52,7 @@ impl Stage for Sanitize {
 
         let max_pfn = end_of_ram_pfn(&table, MAX_ARCH_PFN, rules, &log);
         let low_max_pfn = end_of_low_ram_pfn(&table, max_pfn, MAX_ARCH_PFN, rules, &log);
-        if table.end_of_ram(MAX_ARCH_PFN, Rules::V6_1) == 0 {
+        if !has_frame(&table, 0) {
             return Err(Error::NoRam { entries: input.map.len() });
         }
         setup_pci_gap(&table, max_pfn, &log);
@@ -100,7 +101,7 @@ fn user_map<L: Log>(firmware: &Entries, command_line: &str, ledger: &mut Ledger,
 
 /// Checks that a boot can go on with the user's map, and enters the difference into the account.
 fn account_for_user(firmware: &Entries, user: &Entries, ledger: &mut Ledger) -> Result<(), Error> {
-    if user.end_of_ram(MAX_ARCH_PFN, Rules::V6_1) <= FRAMES_BELOW_1_MIB {
+    if !has_frame(user, 1 << 20) {
         return Err(Error::NoRamLeft);
     }
     if user.entries().len() > MAP_ENTRIES - SPARE_ENTRIES {
@@ -119,17 +120,24 @@ fn account_for_user(firmware: &Entries, user: &Entries, ledger: &mut Ledger) -> 
 
 /// Makes RAM above what page tables reach reserved. Linux leaves it in the map and never uses it.
 fn give_up_unreachable<L: Log>(table: &mut Entries, log: &L) -> Result<(), Error> {
-    let start = MAX_ARCH_PFN * FRAME_BYTES;
-    let bytes: u64 =
-        table.ram().filter_map(|r| PhysRange::new(start.max(r.start()), r.end())).map(PhysRange::size).sum();
-    if bytes > 0 {
-        for kind in [MemoryKind::RAM, MemoryKind::RESERVED_KERN] {
-            range_update_print(table, start, u64::MAX - start, kind, MemoryKind::RESERVED, log)?;
+    let Some(beyond) = PhysRange::new(MAX_ARCH_PFN * FRAME_BYTES, u64::MAX) else { return Ok(()) };
+    let mut bytes = 0;
+    for kind in [MemoryKind::RAM, MemoryKind::RESERVED_KERN] {
+        if table.mapped_any(beyond, Some(kind)) {
+            bytes += range_update_print(table, beyond.start(), beyond.size(), kind, MemoryKind::RESERVED, log)?;
         }
-        let _ = table.sanitize(); // a single entry needs no sorting, and nothing wraps
+    }
+    if bytes > 0 {
+        sanitize_if_linux_would(table)?;
         log.warn(Line::Unreachable { bytes });
     }
     Ok(())
+}
+
+/// Returns whether there is a whole frame of RAM at or above `start` that page tables reach.
+fn has_frame(table: &Entries, start: u64) -> bool {
+    let reachable = PhysRange::new(start, MAX_ARCH_PFN * FRAME_BYTES);
+    table.ram().filter_map(|r| r.intersection(reachable?)).any(|r| r.inward().is_some())
 }
 
 fn claim_lost(ledger: &mut Ledger, owner: Owner, before: &Entries, after: &Entries) -> Result<(), Error> {
