@@ -75,7 +75,8 @@ impl Capture {
                     compared += ours.len();
 
                     let (mut all, mut sorted) = (lists.values().flatten().copied().collect::<Vec<_>>(), ours.clone());
-                    (all.sort_unstable(), sorted.sort_unstable());
+                    all.sort_unstable();
+                    sorted.sort_unstable();
                     assert_eq!(sorted, all, "{what}: free blocks of order {order}");
                     for (migrate_type, list) in lists {
                         let mut rest = ours.iter();
