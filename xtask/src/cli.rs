@@ -122,6 +122,8 @@ pub(crate) enum Misbehaviour {
     GarbageOutput,
     OversizeOutput,
     BadGrant,
+    BadLog,
+    BadSyscall,
     Panic,
 }
 

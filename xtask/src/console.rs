@@ -21,6 +21,9 @@ pub(crate) struct Console<'p, W> {
     programs: &'p [Program],
     output: W,
     line: Vec<u8>,
+    figures: Vec<u8>,
+    /// A fault report, which ends where another kind of frame starts.
+    fault: Option<(StageId, Vec<u8>)>,
     pub(crate) closing_word: ClosingWord,
     pub(crate) recording: Recording,
     /// Whether the guest said anything at all.
@@ -35,6 +38,8 @@ impl<'p, W: Write> Console<'p, W> {
             programs,
             output,
             line: Vec::new(),
+            figures: Vec::new(),
+            fault: None,
             closing_word: ClosingWord::Missing,
             recording: Recording::default(),
             spoke: false,
@@ -45,6 +50,9 @@ impl<'p, W: Write> Console<'p, W> {
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> io::Result<()> {
         for frame in self.reader.feed(bytes) {
             self.spoke = true;
+            if frame.kind != Kind::FAULT {
+                self.end_of_fault()?;
+            }
             match frame.kind {
                 Kind::TEXT => self.text(&frame.bytes)?,
                 Kind::LOG => {
@@ -54,8 +62,8 @@ impl<'p, W: Write> Console<'p, W> {
                 }
                 Kind::HANDOFF => self.recording.chunk(frame.stage, &frame.bytes),
                 Kind::HANDOFF_END => self.recording.end(frame.stage),
-                Kind::FIGURES => self.recording.figures(&String::from_utf8_lossy(&frame.bytes)),
-                Kind::FAULT => self.fault(frame.stage, &String::from_utf8_lossy(&frame.bytes))?,
+                Kind::FIGURES => self.figures.extend(frame.bytes),
+                Kind::FAULT => self.fault.get_or_insert((frame.stage, Vec::new())).1.extend(frame.bytes),
                 Kind(other) => {
                     writeln!(self.output, "bootmem: {} bytes of unknown kind {other}", frame.bytes.len())?;
                 }
@@ -66,6 +74,8 @@ impl<'p, W: Write> Console<'p, W> {
 
     /// The channel is closed: what is left is shown as it is.
     pub(crate) fn close(&mut self) -> io::Result<()> {
+        self.end_of_fault()?;
+        self.recording.figures(&String::from_utf8_lossy(&self.figures));
         if !self.line.is_empty() {
             self.text(b"\n")?;
         }
@@ -92,9 +102,9 @@ impl<'p, W: Write> Console<'p, W> {
         Ok(())
     }
 
-    fn fault(&mut self, frame_stage: StageId, report: &str) -> io::Result<()> {
-        let named = faults::field(report, "stage").and_then(|n| n.parse().ok()).map(StageId);
-        let stage = named.unwrap_or(frame_stage);
+    fn end_of_fault(&mut self) -> io::Result<()> {
+        let Some((stage, report)) = self.fault.take() else { return Ok(()) };
+        let report = &String::from_utf8_lossy(&report);
         let place = match self.programs.iter().find(|p| p.stage == stage) {
             Some(program) => faults::locate(report, &program.path),
             None => "no program of this image".to_owned(),
@@ -130,8 +140,8 @@ mod tests {
 
     #[test]
     fn nothing_is_lost() {
-        let (text, word, spoke) = shown(b"\x01\0\x05\0hello\x09\0\x01\0!\x06\x02\x14\0stage=2 kind=timeout\x01");
-        let expected = "bootmem: 1 bytes of unknown kind 9\nbootmem: memblock: timeout in no program of this image\n\
+        let (text, word, spoke) = shown(b"\x01\0\x05\0hello\x09\0\x01\0!\x06\x02\x05\0kind=\x06\x02\x07\0overrun\x01");
+        let expected = "bootmem: 1 bytes of unknown kind 9\nbootmem: memblock: overrun in no program of this image\n\
                         hello\nbootmem: the guest was cut off in the middle of a frame: \"\\u{1}\"\n";
         assert_eq!((text.as_str(), word, spoke), (expected, ClosingWord::Missing, true));
         assert!(!shown(b"").2);

@@ -10,12 +10,18 @@ pub(crate) fn field<'a>(report: &'a str, name: &str) -> Option<&'a str> {
     report.split_ascii_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
+/// What a stage was stopped for in a system call: the instruction is the one before that at `rip`.
+const IN_A_CALL: [&str; 7] =
+    ["panic", "invalid-handoff", "bad-grant", "bad-log", "bad-system-call", "oversize-output", "bad-exit"];
+
 /// Returns function and source line of the address in a fault report, the innermost inlined function first; says so if
 /// there is none.
 pub(crate) fn locate(report: &str, program: &Path) -> String {
     let Some(address) = field(report, "rip").and_then(parse_hex) else {
         return "the report names no instruction".to_owned();
     };
+    let in_a_call = field(report, "kind").is_some_and(|kind| IN_A_CALL.contains(&kind));
+    let address = address.saturating_sub(u64::from(in_a_call));
     let frames = frames(program, address).unwrap_or_default();
     if frames.is_empty() {
         return format!("{address:#x} is no code of {}", program.display());

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The developer's and user's command of bootmem: builds the image, boots it in QEMU, tests it and checks the sources.
 //!
-//! `cargo xtask qemu` is the way in: it builds the boot program and the stages ([`programs`](crate)), packs them into an
+//! `cargo xtask qemu` is the way in: it builds the boot program and the stages, packs them into an
 //! ISO that BIOS and UEFI boot, runs QEMU under a watchdog and turns the guest's debug channel back into text. Its exit
 //! status is the guest's verdict, see [`Outcome`].
 //!
-//! As a library it offers what tests need: [`HostMachine`] runs stages in this process.
+//! As a library it offers what tests need: [`run_chain`] runs the stages in this process.
 #![forbid(unsafe_code)]
 
 mod cargo;
+mod chain;
 mod channel;
 mod ci;
 mod cli;
@@ -30,6 +31,7 @@ mod recording;
 mod test;
 mod watchdog;
 
+pub use chain::{ChainError, run_chain};
 pub use cli::{Cli, run};
 pub use host::HostMachine;
 pub use outcome::Outcome;

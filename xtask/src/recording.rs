@@ -28,11 +28,16 @@ impl Recording {
         self.handoffs.insert(stage, self.pending.remove(&stage).unwrap_or_default());
     }
 
-    /// Takes lines `key=value`; a number becomes one.
+    /// Takes lines `key=value`; a number becomes one, and a key that comes again makes a list.
     pub(crate) fn figures(&mut self, text: &str) {
         for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
             let number = value.trim().parse::<u64>().map(Value::from);
-            self.figures.insert(key.trim().to_owned(), number.unwrap_or_else(|_| Value::from(value.trim())));
+            let value = number.unwrap_or_else(|_| Value::from(value.trim()));
+            match self.figures.get_mut(key.trim()) {
+                Some(Value::Array(list)) => list.push(value),
+                Some(first) => *first = Value::from(vec![first.take(), value]),
+                None => drop(self.figures.insert(key.trim().to_owned(), value)),
+            }
         }
     }
 
@@ -131,7 +136,7 @@ mod tests {
         recording.end(StageId::BOOT);
         recording.chunk(StageId::E820, b"garbage");
         recording.end(StageId::E820);
-        recording.figures("tsc_hz=1000000000\npool=a b\nno figure\n");
+        recording.figures("tsc_hz=1000000000\npool=a b\nno figure\nclaim=1\nclaim=x\nclaim=3\n");
         let json = recording.json(&json!({ "status": 0 }));
 
         assert_eq!(json["handoffs"]["firmware"]["bytes"], used);
@@ -139,6 +144,6 @@ mod tests {
         assert_eq!(json["handoffs"]["e820"]["value"]["error"], "7 bytes are too few for a hand-off (12 and more)");
         assert_eq!(json["ledger"]["owners"], json!([{ "owner": "boot pool", "account": "Reserved", "bytes": 0x2000 }]));
         assert_eq!(json["ledger"]["claims"][0]["start"], 0x1000);
-        assert_eq!(json["figures"], json!({ "tsc_hz": 1_000_000_000, "pool": "a b" }));
+        assert_eq!(json["figures"], json!({ "tsc_hz": 1_000_000_000, "pool": "a b", "claim": [1, "x", 3] }));
     }
 }
