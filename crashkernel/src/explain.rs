@@ -84,10 +84,24 @@ impl<L: Log> Explain<'_, L> {
         for bounds in request.windows(self.rules) {
             seen = self.window(bounds, seen);
         }
+        self.would_fit(request);
+    }
+
+    /// Says which size would have fitted; where the low part keeps it small, also with a smaller low part.
+    fn would_fit(&self, request: Request) {
+        let largest = |request| self.holes.largest_request(request, self.rules, self.system_ram);
         let suffix = if request.place == Place::High { ",high" } else { "" };
-        match self.holes.largest_request(request, self.rules, self.system_ram) {
-            0 => self.log.warn(Event::NothingFits),
-            size_mib => self.log.warn(Event::WouldFit { size_mib, suffix }),
+        let size_mib = largest(request);
+        let low_mib = request.low_window().and_then(|w| self.holes.largest(w)).map_or(0, |(_, room)| room.size() >> 20);
+        let high_mib = largest(Request { place: Place::High, low_size: low_mib << 20, ..request });
+
+        if high_mib > size_mib && low_mib << 20 < request.low_size {
+            self.log.warn(Event::BothWouldFit { size_mib: high_mib, low_mib });
+        }
+        match size_mib {
+            0 if high_mib == 0 => self.log.warn(Event::NothingFits),
+            0 => {}
+            _ => self.log.warn(Event::WouldFit { size_mib, suffix }),
         }
     }
 
@@ -95,7 +109,9 @@ impl<L: Log> Explain<'_, L> {
         let Some(bounds) = request.low_window() else { return };
         self.window(bounds, None);
         match self.holes.largest(bounds).map_or(0, |(_, room)| room.size() >> 20) {
-            0 => self.log.warn(Event::NothingFits),
+            0 => self.log.warn(Event::Hint {
+                text: "not even 1M fits there; crashkernel=SIZE,high crashkernel=0,low does without",
+            }),
             size_mib if self.rules < Rules::V6_12 => self.log.warn(Event::LowWouldFit { size_mib }),
             size_mib => self.log.warn(Event::LowWouldFit6_12 { size_mib }),
         }

@@ -83,6 +83,8 @@ messages! {
         Occupied { bytes: Bytes, owner: Owned } => ("crashkernel:   {} taken: {}", bytes, owner);
         /// What would have worked.
         WouldFit { size_mib: u64, suffix: &'a str } => ("crashkernel: crashkernel={}M{} would fit", size_mib, suffix);
+        /// What would have worked above 4 GiB with a smaller low part.
+        BothWouldFit { size_mib: u64, low_mib: u64 } => ("crashkernel: crashkernel={}M,high crashkernel={}M,low would fit", size_mib, low_mib);
         /// What would have worked below 4 GiB.
         LowWouldFit { size_mib: u64 } => ("crashkernel: crashkernel={}M,low would fit", size_mib);
         /// The same in 6.12, where `,low` counts beside `,high` only.

@@ -2,7 +2,7 @@
 //! What is said about the parameter itself: Linux's lines, the mistake with a mark under it, and what Linux is silent
 //! about.
 
-use crate::look_up::{NAME, occurrences};
+use crate::look_up::occurrences;
 use crate::message::{Bytes, Event};
 use crate::{Form, LookUp, Options, ParseError, ParseErrorKind as Kind, Place, Request, Reservation, Value};
 use handoff::{FRAME_BYTES, Log, Rules};
@@ -24,7 +24,7 @@ impl<L: Log> Report<'_, L> {
     /// Reports on the look-ups that Linux makes before it searches, in its order.
     pub(crate) fn look_ups(&self, options: &Options) {
         self.look_up(LookUp::Normal, &options.normal);
-        if matches!(options.normal, Ok(Some(value)) if matches!(value.form, Form::Ranges { .. }) && value.size == 0) {
+        if matches!(options.normal, Ok(Some(value)) if value.form != Form::Size && value.size == 0) {
             self.log.info(Event::ZeroBytes);
         }
 
@@ -60,8 +60,10 @@ impl<L: Log> Report<'_, L> {
         if count > 0 {
             self.log.warn(Event::Earlier { count, last: last.value });
         }
-        if !self.command_line[..last.at].ends_with(|c: char| c.is_ascii_whitespace()) && last.at > 0 {
-            self.mark(last.at, last.at);
+        let before = &self.command_line[..last.at];
+        let word = before.rfind(|c: char| c.is_ascii_whitespace()).map_or(0, |blank| blank + 1);
+        if word < last.at {
+            self.mark(word, last.at);
             self.hint("found inside another word, which counts");
         }
     }
@@ -114,23 +116,22 @@ impl<L: Log> Report<'_, L> {
         }
     }
 
-    /// Writes the occurrence with a mark under the byte `at`; of a long one, the part around it.
-    fn mark(&self, occurrence: usize, at: usize) {
-        let word = &self.command_line[occurrence..];
-        let end = NAME.len() + word[NAME.len()..].find(' ').unwrap_or(word.len() - NAME.len());
-        let (before, after) = word[..end].split_at(at - occurrence);
+    /// Writes the word from `start` on with a mark under the byte `at`; of a long one, the part around it.
+    fn mark(&self, start: usize, at: usize) {
+        let (before, after) = self.command_line[start..].split_at(at - start);
+        let cut = before.char_indices().rev().nth(BEFORE - 1).map_or(0, |(index, _)| index);
+        let before = &before[cut..];
 
-        let start = before.char_indices().rev().nth(BEFORE - 1).map_or(0, |(index, _)| index);
-        let stop = after.char_indices().nth(AFTER).map_or(after.len(), |(index, _)| index);
-        let text = &word[start..before.len() + stop];
-        self.log.warn(Event::Written { text });
-        self.log.warn(Event::Caret { blanks: &BLANKS[..before[start..].chars().count()] });
+        let after = &after[..after.find(' ').unwrap_or(after.len())];
+        let shown = after.char_indices().nth(AFTER).map_or(after.len(), |(index, _)| index);
+        self.log.warn(Event::Written { text: &self.command_line[at - before.len()..at + shown] });
+        self.log.warn(Event::Caret { blanks: &BLANKS[..before.chars().count()] });
     }
 
     /// Says why nothing is reserved where Linux is silent.
     pub(crate) fn nothing(&self, options: &Options) {
         match (options.normal, options.high, options.low) {
-            (Ok(Some(Value { form: Form::Ranges { system_ram }, .. })), ..) => {
+            (Ok(Some(Value { form: Form::NoRange { system_ram }, .. })), ..) => {
                 self.log.warn(Event::NoRange { system_ram: Bytes(system_ram) });
             }
             (Ok(Some(_)), ..) | (_, Ok(Some(_)), _) => self.hint("a size of 0 reserves nothing"),

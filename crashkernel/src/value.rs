@@ -28,9 +28,11 @@ pub struct Value {
 pub enum Form {
     /// As a plain number.
     Size,
-    /// By ranges of system RAM.
-    Ranges {
-        /// System RAM in bytes as the ranges saw it: rounded up to 128 MiB, but for Linux 5.4.
+    /// By the range that contains system RAM.
+    Range,
+    /// By ranges, none of which contains system RAM.
+    NoRange {
+        /// System RAM in bytes as the ranges see it: rounded up to 128 MiB, but for Linux 5.4.
         system_ram: u64,
     },
 }
@@ -91,17 +93,15 @@ impl Reader<'_> {
 
     /// Linux: `parse_crashkernel_mem` (6.1).
     fn ranges(&mut self, system_ram: u64) -> Result<Value, ParseError> {
-        let mut size = 0;
-        loop {
-            let (start, end, wanted) = self.range(system_ram)?;
+        let size = loop {
+            let (start, end, size) = self.range(system_ram)?;
             if (start..end).contains(&system_ram) {
-                size = wanted;
-                break;
+                break size;
             }
             if !self.take(",") {
-                break;
+                return Ok(self.value(0, 0, Form::NoRange { system_ram }));
             }
-        }
+        };
 
         let mut base = 0;
         if size > 0
@@ -110,7 +110,7 @@ impl Reader<'_> {
             self.at += offset + 1;
             base = self.number(ParseErrorKind::OffsetExpected)?;
         }
-        Ok(self.value(size, base, Form::Ranges { system_ram }))
+        Ok(self.value(size, base, Form::Range))
     }
 
     /// Reads `START-[END]:SIZE`.
