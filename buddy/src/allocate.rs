@@ -40,7 +40,9 @@ impl<const Z: usize> Buddy<'_, Z> {
         let areas = &mut self.zones[zone].free_area;
         let frame = areas[usize::from(order)].head;
         let first = page(self.pages, frame)?;
-        if first.state() != FrameState::Free || first.order() != order || self.zonelist.zone_of(first) != Ok(zone) {
+        let is_block =
+            first.state() == FrameState::Free && first.order() == order && frame.0.is_multiple_of(1 << order);
+        if !is_block || self.zonelist.zone_of(first) != Ok(zone) {
             return Err(Error::Corrupt { frame, fault: Fault::NotOnThisList });
         }
         list::unlink(self.pages, &mut areas[usize::from(order)], frame)?;

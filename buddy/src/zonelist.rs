@@ -14,6 +14,9 @@ pub(crate) struct Zonelist<const Z: usize> {
     entries: Vec<Entry, Z>,
 }
 
+/// The first frame number that 52 address bits cannot hold.
+const MAX_PFN: u64 = 1 << 40;
+
 /// A zone: its place in the order, and its index in the table of zones.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -32,8 +35,8 @@ impl<const Z: usize> Zonelist<Z> {
         for (zone, span) in spans.enumerate() {
             let rank = rank(span.node, span.kind);
             let at = entries.partition_point(|entry| entry.rank < rank);
-            let sound = span.present <= span.spanned && span.start_pfn.checked_add(span.spanned).is_some();
-            if !sound || entries.get(at).is_some_and(|entry| entry.rank == rank) {
+            let end = span.start_pfn.checked_add(span.spanned).filter(|end| *end <= MAX_PFN);
+            if end.is_none() || span.present > span.spanned || entries.get(at).is_some_and(|entry| entry.rank == rank) {
                 return Err(Error::Zone { node: span.node, kind: span.kind });
             }
             entries.insert(at, Entry { rank, zone: zone as u16 }).map_err(|_| Error::Capacity { capacity: Z })?;
@@ -113,6 +116,7 @@ mod tests {
         assert_eq!(new(&[span(0, 1, 1), span(1, 1, 1)]), wrong);
         assert_eq!(new(&[span(0, 1, 2)]), wrong);
         assert_eq!(new(&[span(u64::MAX, 1, 1)]), wrong);
+        assert_eq!(new(&[span(MAX_PFN, 1, 1)]), wrong);
         assert_eq!(new(&[span(0, 1, 1), ZoneSpan { node: 1, ..span(0, 1, 1) }]), Error::Capacity { capacity: 1 });
     }
 }

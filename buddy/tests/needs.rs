@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What users of such allocators asked for, one test each; the model test covers the rest (leaks, wrong frees, every
+//! order).
+
+mod layout;
+
+use buddy::{Buddy, Error, HandedOver, Node, Request, Statistics};
+use handoff::{FRAME_BYTES, Frame, FrameState, Page, PhysRange, Region, SectionRun, ZoneKind, ZoneSpan, ZoneState};
+use layout::{Layout, SECTION, frame, frames, pfn};
+use x86_64::structures::paging::{FrameAllocator, FrameDeallocator, PhysFrame, Size1GiB, Size2MiB, Size4KiB};
+
+const NORMAL: ZoneKind = ZoneKind::NORMAL;
+
+/// One zone, one node, `end` frames.
+fn plain(end: u64) -> Layout {
+    Layout::new(&[(0, NORMAL, 0..end)], &[(0, 0..end)], &[]).cut((end as usize).next_multiple_of(1024))
+}
+
+fn started(layout: &mut Layout) -> Buddy<'_> {
+    let mut buddy = Buddy::new(&mut layout.pages, &layout.sections, &layout.spans).unwrap();
+    buddy.hand_over(&layout.memory, &layout.reserved).unwrap();
+    buddy
+}
+
+/// The free blocks of a zone as (first frame, order), by address.
+fn free_blocks(buddy: &Buddy<'_>, zone: usize) -> Vec<(u64, u8)> {
+    let of = |order| buddy.free_blocks(zone, order).map(move |block| (pfn(block), order));
+    let mut blocks: Vec<_> = (0..=10).flat_map(of).collect();
+    blocks.sort_unstable();
+    blocks
+}
+
+/// Freeing and allocating follow no link but those of the blocks next to the one they handle: all others are made
+/// useless here. So a list of thousands costs what an empty one costs.
+#[test]
+fn freeing_does_not_walk_a_list() {
+    let mut layout = plain(16 * 1024);
+    let mut buddy = started(&mut layout);
+    let taken: Vec<_> = (0..16 * 1024).map(|_| buddy.allocate(0).unwrap()).collect();
+    let (freed, kept): (Vec<_>, Vec<_>) = taken.into_iter().partition(|block| pfn(*block) % 2 == 0);
+    freed[..5000].iter().for_each(|block| buddy.free(*block, 0).unwrap());
+    let zones = buddy.zones().to_vec();
+    assert_eq!(zones[0].free_area[0].blocks, 5000);
+
+    let area = zones[0].free_area[0];
+    let near = [area.head, area.tail, layout.pages[area.head.0 as usize].next, layout.pages[area.tail.0 as usize].prev];
+    for (i, page) in layout.pages.iter_mut().enumerate() {
+        if page.state() == FrameState::Free && !near.contains(&Frame(i as u32)) {
+            (page.next, page.prev) = (Frame(u32::MAX - 1), Frame(u32::MAX - 1));
+        }
+    }
+
+    let before = layout.pages.clone();
+    let mut buddy = Buddy::<1>::from_parts(&mut layout.pages, &layout.sections, &zones).unwrap();
+    // Its buddy is in use, so it goes to the head of the long list.
+    buddy.free(freed[5000], 0).unwrap();
+    assert_eq!(buddy.allocate(0), Ok(freed[5000]));
+    buddy.free(freed[5000], 0).unwrap();
+    let changed = before.iter().zip(&layout.pages).filter(|(before, after)| before != after).count();
+    assert!(changed <= 2, "{changed} descriptors changed");
+    drop(kept);
+}
+
+/// A free that merges all the way touches two descriptors per order, wherever the block lies.
+#[test]
+fn freeing_touches_two_descriptors_per_order() {
+    let mut layout = plain(8 * 1024);
+    let mut buddy = started(&mut layout);
+    let block = buddy.allocate(0).unwrap();
+    let zones = buddy.zones().to_vec();
+    let before = layout.pages.clone();
+    let mut buddy = Buddy::<1>::from_parts(&mut layout.pages, &layout.sections, &zones).unwrap();
+    buddy.free(block, 0).unwrap();
+    assert_eq!(buddy.zones()[0].free_area[10].blocks, 8);
+    let changed = before.iter().zip(&layout.pages).filter(|(before, after)| before != after).count();
+    assert!((11..=13).contains(&changed), "{changed} descriptors changed");
+}
+
+#[test]
+fn the_largest_order_does_not_merge() {
+    let mut layout = plain(4 * 1024);
+    let mut buddy = started(&mut layout);
+    let blocks: Vec<_> = (0..4).map(|_| buddy.allocate(10).unwrap()).collect();
+    assert_eq!(buddy.allocate(0), Err(Error::OutOfMemory { order: 0, largest: None, free: 0 }));
+    blocks.iter().for_each(|block| buddy.free(*block, 10).unwrap());
+    assert_eq!(free_blocks(&buddy, 0), [(0, 10), (1024, 10), (2048, 10), (3072, 10)]);
+    assert_eq!(buddy.allocate(11), Err(Error::Order { order: 11, max: 10 }));
+    assert_eq!(buddy.free(frame(0), 11), Err(Error::Order { order: 11, max: 10 }));
+}
+
+#[test]
+fn an_alignment_larger_than_the_size() {
+    let mut layout = plain(4 * 1024);
+    let mut buddy = started(&mut layout);
+    buddy.allocate(0).unwrap();
+    let block = buddy.allocate_with(Request::bytes(4096, 64 << 10)).unwrap();
+    assert_eq!(pfn(block) % 16, 0);
+    let exact = buddy.allocate_exact(3, Request::order(9)).unwrap();
+    assert_eq!((exact.start() % (2 << 20), exact.size()), (0, 3 * FRAME_BYTES));
+}
+
+#[test]
+fn a_fixed_range_is_cut_out_exactly() {
+    let mut layout = plain(1024);
+    let mut buddy = started(&mut layout);
+    buddy.take_range(frames(5..11)).unwrap();
+    assert_eq!(
+        free_blocks(&buddy, 0),
+        [(0, 2), (4, 0), (11, 0), (12, 2), (16, 4), (32, 5), (64, 6), (128, 7), (256, 8), (512, 9)]
+    );
+    // What is in the way is named, with the block it belongs to; nothing was taken.
+    assert_eq!(buddy.take_range(frames(3..6)), Err(Error::InUse { pfn: 5, block: 5, order: 0 }));
+    assert_eq!(buddy.take_range(frames(7..20)), Err(Error::InUse { pfn: 7, block: 6, order: 1 }));
+    assert_eq!(buddy.take_range(frames(1000..1025)), Err(Error::Foreign { pfn: 1024 }));
+    let odd = PhysRange::new(4096, 8000).unwrap();
+    assert_eq!(buddy.take_range(odd), Err(Error::NotFrames { range: odd }));
+    assert_eq!(buddy.validate(), Ok(()));
+    buddy.free_exact(frames(5..11)).unwrap();
+    assert_eq!(free_blocks(&buddy, 0), [(0, 10)]);
+}
+
+#[test]
+fn a_failure_says_what_there_is() {
+    let mut layout = plain(1024);
+    let mut buddy = started(&mut layout);
+    buddy.take_range(frames(500..501)).unwrap();
+    let error = buddy.allocate(10).unwrap_err();
+    assert_eq!(error, Error::OutOfMemory { order: 10, largest: Some(9), free: 1023 });
+    assert_eq!(
+        error.to_string(),
+        "no free block of order 10 in the allowed zones: 1023 frames are free, in blocks of order 9 and less"
+    );
+}
+
+#[test]
+fn the_tail_of_an_odd_size_comes_back() {
+    let mut layout = plain(1024);
+    let mut buddy = started(&mut layout);
+    let range = buddy.allocate_exact(5, Request::order(0)).unwrap();
+    assert_eq!(range, frames(0..5));
+    assert_eq!(free_blocks(&buddy, 0)[..2], [(5, 0), (6, 1)]);
+    // A part that ends inside a block is refused, and nothing is freed.
+    assert_eq!(buddy.free_exact(frames(0..3)), Err(Error::InUse { pfn: 0, block: 0, order: 2 }));
+    assert_eq!(buddy.free_exact(frames(0..6)), Err(Error::AlreadyFree { pfn: 5, block: 5, order: 0 }));
+    buddy.free_exact(range).unwrap();
+    assert_eq!(free_blocks(&buddy, 0), [(0, 10)]);
+    assert_eq!(buddy.allocate_exact(0, Request::order(0)), Err(Error::FrameCount { frames: 0 }));
+    assert_eq!(buddy.allocate_exact(1025, Request::order(0)), Err(Error::FrameCount { frames: 1025 }));
+}
+
+#[test]
+fn statistics_have_units() {
+    let mut layout = plain(1024);
+    let mut buddy = started(&mut layout);
+    buddy.allocate(3).unwrap();
+    let s: Statistics = buddy.statistics();
+    assert_eq!((s.present_frames, s.managed_frames, s.free_frames(), s.allocated_frames()), (1024, 1024, 1016, 8));
+    assert_eq!((s.free_bytes(), s.largest_free_order()), (1016 * 4096, Some(9)));
+}
+
+#[test]
+fn regions_far_apart_and_the_last_address() {
+    let last = (1u64 << 40) - SECTION;
+    let mut layout = Layout::new(
+        &[(0, ZoneKind::DMA, 1..4096), (0, NORMAL, 1 << 20..1 << 40)],
+        &[(0, 1..0x9f), (0, 0x100..0x200), (0, last..1 << 40)],
+        &[],
+    );
+    let mut buddy = started(&mut layout);
+    assert_eq!(buddy.statistics().free_frames(), 0x9e + 0x100 + SECTION);
+    buddy.take_range(frames((1 << 40) - 1..1 << 40)).unwrap();
+    assert_eq!(buddy.free(frame((1 << 40) - 1), 0), Ok(()));
+    assert_eq!(buddy.free(frame(0x8000), 0), Err(Error::Foreign { pfn: 0x8000 }));
+    assert_eq!(buddy.free(frame(0xa0), 0), Err(Error::Hole { pfn: 0xa0 }));
+    assert_eq!(buddy.validate(), Ok(()));
+}
+
+/// Two modules in one page, and a reservation of one byte: the page is nobody's to give.
+#[test]
+fn a_page_that_is_partly_reserved_is_not_given() {
+    let reserved = [(0x5010, 0x20), (0x5800, 0x900), (0x8000, 1)].map(|(base, size)| Region::new(base, size)).to_vec();
+    let memory = vec![Region { nid: 0.into(), ..Region::new(0, 1024 * 4096) }];
+    let mut layout = Layout::from_regions(&[(0, NORMAL, 0..1024)], memory, reserved).cut(1024);
+    let mut buddy = started(&mut layout);
+    assert_eq!(buddy.validate(), Ok(()));
+    assert_eq!(buddy.statistics().free_frames(), 1021);
+    for pfn in [5, 6, 8] {
+        assert_eq!(buddy.free(frame(pfn), 0), Err(Error::Reserved { pfn }));
+        assert_eq!(buddy.take_range(frames(pfn..pfn + 1)), Err(Error::Reserved { pfn }));
+    }
+}
+
+#[test]
+fn reserved_memory_comes_back_once() {
+    let mut layout = Layout::new(&[(0, NORMAL, 0..1024)], &[(0, 0..1024)], &[100..200]).cut(1024);
+    let mut buddy = started(&mut layout);
+    assert_eq!(buddy.statistics().managed_frames, 924);
+    // Rounded inward: the frames at both ends are still needed.
+    let range = PhysRange::new(100 * 4096 + 1, 200 * 4096 - 1).unwrap();
+    assert_eq!(buddy.free_reserved(range).map(|given| given.frames), Ok(98));
+    assert_eq!(buddy.free_reserved(range), Err(Error::NotReserved { pfn: 101 }));
+    assert_eq!(buddy.free_reserved(PhysRange::new(1, 4095).unwrap()), Ok(HandedOver { frames: 0, blocks: 0 }));
+    for end in [100, 199] {
+        buddy.free_reserved(frames(end..end + 1)).unwrap();
+    }
+    assert_eq!((buddy.statistics().managed_frames, free_blocks(&buddy, 0)), (1024, vec![(0, 10)]));
+    assert_eq!(buddy.validate(), Ok(()));
+}
+
+#[test]
+fn memory_for_old_devices_is_taken_last() {
+    let mut layout =
+        Layout::new(&[(0, ZoneKind::DMA, 1..4096), (0, ZoneKind::DMA32, 4096..6144)], &[(0, 1..6144)], &[]).cut(6144);
+    let mut buddy = started(&mut layout);
+    assert_eq!(buddy.allocate(10).map(pfn), Ok(4096));
+    assert_eq!(buddy.allocate_with(Request::order(10).zone(ZoneKind::DMA)).map(pfn), Ok(1024));
+    assert_eq!(buddy.allocate(10).map(pfn), Ok(5120));
+    assert_eq!(buddy.allocate(10).map(pfn), Ok(2048));
+}
+
+#[test]
+fn nodes_are_kept_apart() {
+    let layout = || {
+        let zones = [(0, NORMAL, 0..1536), (1, NORMAL, 1536..4096)];
+        Layout::new(&zones, &[(0, 0..1536), (1, 1536..4096)], &[]).cut(4096)
+    };
+    let mut layout = layout();
+    let mut buddy = started(&mut layout);
+    // [1024, 1536) and [1536, 2048) are buddies, but of different nodes.
+    assert_eq!(free_blocks(&buddy, 0), [(0, 10), (1024, 9)]);
+    assert_eq!(free_blocks(&buddy, 1), [(1536, 9), (2048, 10), (3072, 10)]);
+    let one = Request::order(9).node(Node::Bind(1));
+    assert_eq!(buddy.allocate_with(one).map(pfn), Ok(1536));
+    buddy.free(frame(1536), 9).unwrap();
+    assert_eq!(buddy.validate(), Ok(()));
+    assert_eq!(buddy.allocate_with(Request::order(10).node(Node::Preferred(1))).map(pfn), Ok(2048));
+    assert_eq!(buddy.allocate_with(Request::order(10).node(Node::Preferred(1))).map(pfn), Ok(3072));
+    assert_eq!(buddy.allocate_with(Request::order(10).node(Node::Preferred(1))).map(pfn), Ok(0));
+    assert_eq!(
+        buddy.allocate_with(Request::order(10).node(Node::Bind(1))),
+        Err(Error::OutOfMemory { order: 10, largest: Some(9), free: 512 })
+    );
+}
+
+#[test]
+fn zones_are_kept_apart() {
+    // The border of a zone type is a multiple of the largest block on x86-64, but need not be elsewhere.
+    let zones = [(0, ZoneKind::DMA, 0..96), (0, NORMAL, 96..1024)];
+    let mut layout = Layout::new(&zones, &[(0, 0..1024)], &[]).cut(1024);
+    let buddy = started(&mut layout);
+    assert_eq!(free_blocks(&buddy, 0), [(0, 6), (64, 5)]);
+    assert_eq!(free_blocks(&buddy, 1), [(96, 5), (128, 7), (256, 8), (512, 9)]);
+    assert_eq!(buddy.validate(), Ok(()));
+}
+
+#[test]
+fn frames_of_three_sizes() {
+    let gib = 1 << 18;
+    let mut layout = Layout::new(&[(0, NORMAL, gib - 512..3 * gib)], &[(0, gib - 512..3 * gib)], &[]);
+    let mut buddy = started(&mut layout);
+    let small: PhysFrame<Size4KiB> = buddy.allocate_frame().unwrap();
+    let large: PhysFrame<Size2MiB> = buddy.allocate_frame().unwrap();
+    // The 2 MiB frame took the lowest block of 4 MiB, so only the second GiB is whole.
+    let giant: PhysFrame<Size1GiB> = buddy.allocate_frame().unwrap();
+    assert_eq!(giant.start_address().as_u64(), 2 << 30);
+    assert_eq!(FrameAllocator::<Size1GiB>::allocate_frame(&mut buddy), None);
+    assert_eq!(buddy.validate(), Ok(()));
+    assert_eq!(buddy.statistics().allocated_frames(), 1 + 512 + gib);
+
+    // SAFETY: nobody uses the frames.
+    #[allow(unsafe_code)]
+    unsafe {
+        buddy.deallocate_frame(small);
+        buddy.deallocate_frame(large);
+        buddy.deallocate_frame(giant);
+        assert_eq!((buddy.refused(), buddy.statistics().allocated_frames()), (0, 0));
+        buddy.deallocate_frame(giant);
+        buddy.deallocate_frame(large);
+        assert_eq!(buddy.refused(), 2);
+    }
+    assert_eq!(buddy.validate(), Ok(()));
+}
+
+#[test]
+fn giant_blocks_pass_by_holes() {
+    let zones = [(0, NORMAL, 2048..16 * 1024)];
+    let mut layout = Layout::new(&zones, &[(0, 2048..16 * 1024)], &[5000..5001]).cut(16 * 1024);
+    let mut buddy = started(&mut layout);
+    assert_eq!(buddy.allocate_giant(Request::order(12)).map(pfn), Ok(8192));
+    assert_eq!(buddy.allocate_giant(Request::order(11)).map(pfn), Ok(2048));
+    assert_eq!(buddy.allocate_giant(Request::order(11)).map(pfn), Ok(6144));
+    assert!(matches!(
+        buddy.allocate_giant(Request::order(13)),
+        Err(Error::OutOfMemory { order: 13, largest: Some(10), .. })
+    ));
+    assert_eq!(buddy.allocate_giant(Request::order(19)), Err(Error::Order { order: 19, max: 18 }));
+    buddy.free_exact(frames(8192..8192 + 4096)).unwrap();
+    assert_eq!(buddy.allocate_giant(Request::order(12)).map(pfn), Ok(8192));
+}
+
+/// The next block handed out is the last one freed, unless it is likely to merge soon.
+#[test]
+fn the_hot_block_is_next() {
+    let mut layout = plain(1024);
+    let mut buddy = started(&mut layout);
+    let single: Vec<_> = (0..8).map(|_| buddy.allocate(0).unwrap()).collect();
+    assert_eq!(single.iter().copied().map(pfn).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6, 7]);
+    buddy.free(frame(1), 0).unwrap();
+    buddy.free(frame(5), 0).unwrap();
+    assert_eq!(buddy.allocate(0).map(pfn), Ok(5));
+
+    // 6 and 7 merge. Then 4's buddy 5 is in use, but the pair beside them is free: 4 waits at the tail.
+    buddy.free(frame(6), 0).unwrap();
+    buddy.free(frame(7), 0).unwrap();
+    buddy.free(frame(4), 0).unwrap();
+    assert_eq!(buddy.free_blocks(0, 0).map(pfn).collect::<Vec<_>>(), [1, 4]);
+}
+
+/// The kernel's part of a descriptor is never touched.
+#[test]
+fn private_data_is_left_alone() {
+    let mut layout = plain(1024);
+    let mut buddy = started(&mut layout);
+    let block = buddy.allocate(4).unwrap();
+    buddy.private_mut(block).unwrap()[0] = 42;
+    assert_eq!(buddy.page(block).map(|page| page.refcount), Some(1));
+    buddy.free(block, 4).unwrap();
+    assert_eq!(buddy.page(block).map(|page| (page.private[0], page.refcount)), Some((42, 0)));
+    assert_eq!(buddy.page(frame(1 << 30)), None);
+}
+
+/// What an allocator leaves is all that another one needs.
+#[test]
+fn another_kernel_goes_on() {
+    let mut layout = plain(2048);
+    let mut first = started(&mut layout);
+    let block = first.allocate(5).unwrap();
+    let (zones, sections) = (first.zones().to_vec(), first.sections().to_vec());
+    let mut second = Buddy::<4>::from_parts(&mut layout.pages, &sections, &zones).unwrap();
+    assert_eq!(second.validate(), Ok(()));
+    second.free(block, 5).unwrap();
+    assert_eq!(second.statistics().largest_free_order(), Some(10));
+}
+
+#[test]
+fn tables_that_do_not_fit() {
+    let mut pages = vec![Page::new(NORMAL, 0, FrameState::Body); 1024];
+    let section = [SectionRun { first_section: 0, sections: 1, first_frame: Frame(0) }];
+    let span = ZoneSpan { node: 0, kind: NORMAL, start_pfn: 0, spanned: 1024, present: 1024 };
+    let spans: Vec<_> = (0..3).map(|node| ZoneSpan { node, ..span }).collect();
+    assert_eq!(Buddy::<2>::new(&mut pages, &section, &spans).err(), Some(Error::Capacity { capacity: 2 }));
+
+    // Memory that no zone has, and more memory than a zone has.
+    let mut buddy = Buddy::<2>::new(&mut pages, &section, &spans[1..2]).unwrap();
+    assert_eq!(buddy.hand_over_range(frames(0..8)), Err(Error::Zone { node: 0, kind: NORMAL }));
+    let small = ZoneSpan { present: 7, ..span };
+    let mut buddy = Buddy::<2>::new(&mut pages, &section, &[small]).unwrap();
+    let too_many = Error::TooMany { node: 0, kind: NORMAL, present: 7 };
+    assert_eq!(buddy.hand_over_range(frames(0..8)), Err(too_many));
+    let short = ZoneSpan { spanned: 4, present: 4, ..span };
+    let mut buddy = Buddy::<2>::new(&mut pages, &section, &[short]).unwrap();
+    assert_eq!(buddy.hand_over_range(frames(0..8)), Err(Error::Zone { node: 0, kind: NORMAL }));
+
+    // Handed over twice: at a block's start, and inside one.
+    let mut buddy =
+        Buddy::<2>::new(&mut pages, &section, &[ZoneSpan { start_pfn: 512, spanned: 512, present: 512, ..span }])
+            .unwrap();
+    buddy.hand_over_range(frames(512..1024)).unwrap();
+    for pfn in [512, 600] {
+        let again = Error::AlreadyFree { pfn, block: 512, order: 9 };
+        assert_eq!(buddy.hand_over_range(frames(pfn..pfn + 1)), Err(again));
+    }
+
+    let zone = |managed, blocks| {
+        let mut zone = ZoneState { span, managed, free_area: [handoff::FreeArea::EMPTY; 11] };
+        zone.free_area[3].blocks = blocks;
+        [zone]
+    };
+    for (managed, blocks, counted) in [(1025, 0, 1024), (7, 1, 8), (1024, u64::MAX, u64::MAX)] {
+        let found = Buddy::<1>::from_parts(&mut pages, &section, &zone(managed, blocks)).err();
+        let what = buddy::Counter::Managed;
+        assert_eq!(found, Some(Error::Count { node: 0, kind: NORMAL, what, kept: managed, counted }));
+    }
+}
