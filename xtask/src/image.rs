@@ -23,11 +23,15 @@ pub(crate) fn run(args: &ImageArgs) -> Result<()> {
 
 /// Packs programs and command line into an ISO.
 pub(crate) fn pack(args: &ImageArgs, programs: &[Program], work: &Path, iso: &Path) -> Result<()> {
-    let mut command_line = args.append.clone();
-    if let Some(misbehave) = &args.misbehave {
-        command_line += &format!(" misbehave={}", misbehave.kind.name());
+    iso::write(programs, &command_line(args), &work.join("iso"), iso)
+}
+
+/// Returns the command line that boot gets.
+pub(crate) fn command_line(args: &ImageArgs) -> String {
+    match &args.misbehave {
+        Some(misbehave) => format!("{} misbehave={}", args.append, misbehave.kind.name()),
+        None => args.append.clone(),
     }
-    iso::write(programs, &command_line, &work.join("iso"), iso)
 }
 
 /// Returns the directory of what is kept.

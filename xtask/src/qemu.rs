@@ -60,9 +60,11 @@ pub(crate) fn run(args: &QemuArgs) -> Result<Outcome> {
     if let Some(file) = &args.json {
         let boot = json!({
             "memory": args.memory.0, "machine": args.machine.to_string(), "firmware": format!("{:?}", args.firmware()),
-            "smp": args.smp, "command_line": args.image.append, "status": outcome.status(), "outcome": outcome.to_string(),
+            "smp": args.smp, "command_line": image::command_line(&args.image), "status": outcome.status(), "outcome": outcome.to_string(),
         });
-        fs_err::write(file, serde_json::to_string_pretty(&console.recording.json(&boot))? + "\n")?;
+        let mut json = console.recording.json(&boot);
+        json["programs"] = programs.iter().map(|p| (p.stage.name(), json!(p.path))).collect();
+        fs_err::write(file, serde_json::to_string_pretty(&json)? + "\n")?;
     }
     if let Some(directory) = &args.record {
         console.recording.write_handoffs(directory)?;

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Command lines that ask for nonsense: a clear message and a booted machine.
+
+use crate::machine::Boot;
+
+fn boots(command_line: &str, memory: &str, words: &[&str]) {
+    let run = Boot::new().with(&["--memory", memory, "--append", command_line]).run().expect(0);
+    run.expect_words(words);
+    run.expect_identity();
+}
+
+#[test]
+fn crashkernel_is_no_size() {
+    boots("crashkernel=foo", "1G", &["crashkernel", "Memory value expected"]);
+}
+
+#[test]
+fn crashkernel_has_an_inverted_range() {
+    boots("crashkernel=1G-512M:64M", "1G", &["crashkernel", "end <= start"]);
+}
+
+#[test]
+fn crashkernel_is_larger_than_the_machine() {
+    boots("crashkernel=8G", "2G", &["crashkernel reservation failed"]);
+}
+
+#[test]
+fn mem_leaves_nothing() {
+    boots("mem=0", "1G", &["mem"]);
+}
+
+#[test]
+fn memmap_is_junk() {
+    boots("memmap=junk", "1G", &["memmap"]);
+}
+
+#[test]
+fn four_thousand_characters() {
+    let long: String = (0..).map(|i| format!("word{i}=value ")).take(400).collect();
+    let long = format!("{long:.3970} crashkernel=64M");
+    assert!(long.len() >= 3980, "{}", long.len());
+    boots(&long, "1G", &["Reserving 64MB of memory at"]);
+}
+
+#[test]
+fn words_arrive_as_they_were_typed() {
+    let line = "memmap=64K$0x10000000,4K#0x20000000 a;b 'c' d=\"e\" f\\g h&i |j (k) {l} <m> #n *?";
+    let run = Boot::new().with(&["--memory", "1G", "--append", line]).run().expect(0);
+    run.expect_lines(&[&format!("Command line: {line}")]);
+}
