@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The bytes of every hand-off. postcard is positional: if one of these tests fails, raise the struct's `VERSION` and only
+//! then run the tests with `UPDATE_EXPECT=1`.
+#![cfg(feature = "serde")]
+
+use expect_test::{Expect, expect};
+use handoff::{
+    Affinity, Blocks, Crash, Direction, EXCHANGE_BYTES, Firmware, Frame, Frames, FreeArea, Handoff, Image, Ledger,
+    MapEntry, MemoryKind, MemoryMap, Nid, ORDERS, Owner, PhysRange, RawEntry, Region, RegionFlags, SECTION_FRAMES,
+    SectionRun, ZoneKind, ZoneSpan, ZoneState, Zones, decode, encode,
+};
+
+fn range(start: u64, end: u64) -> PhysRange {
+    PhysRange::new(start, end).unwrap()
+}
+
+fn check<H: Handoff + PartialEq + std::fmt::Debug>(value: &H, expected: &Expect) {
+    let mut buffer = [0; EXCHANGE_BYTES];
+    let used = encode(value, &mut buffer).unwrap();
+    let lines: Vec<String> =
+        buffer[..used].chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+    expected.assert_eq(&(lines.join("\n") + "\n"));
+    assert_eq!(&decode::<H>(&buffer[..used]).unwrap(), value);
+}
+
+fn images() -> [Image; 1] {
+    [Image { range: range(0x10_0000, 0x18_0000), owner: Owner::BOOT_IMAGE }]
+}
+
+fn affinity() -> [Affinity; 1] {
+    [Affinity { range: range(0, 0x800_0000), node: 1, hotplug: true }]
+}
+
+fn firmware() -> Firmware {
+    let mut ledger = Ledger::new();
+    ledger.installed = Some(0x800_0000);
+    Firmware {
+        map: [
+            RawEntry { addr: 0, size: 0x9_fc00, kind: MemoryKind::RAM },
+            RawEntry { addr: 5, size: 0, kind: MemoryKind(99) },
+        ]
+        .into_iter()
+        .collect(),
+        images: images().into_iter().collect(),
+        affinity: affinity().into_iter().collect(),
+        ledger,
+    }
+}
+
+fn memory_map() -> MemoryMap {
+    let mut ledger = Ledger::new();
+    ledger.firmware_ram = 0x800_0000;
+    ledger.claim(Owner::BIOS, range(0, 0x1000)).unwrap();
+    MemoryMap {
+        map: [MapEntry { range: range(0x1000, 0x800_0000), kind: MemoryKind::RAM }].into_iter().collect(),
+        max_pfn: 0x8000,
+        low_max_pfn: 0x8000,
+        images: images().into_iter().collect(),
+        affinity: affinity().into_iter().collect(),
+        ledger,
+    }
+}
+
+fn blocks() -> Blocks {
+    let mut ledger = memory_map().ledger;
+    ledger.claim(Owner::BOOT_IMAGE, range(0x10_0000, 0x18_0000)).unwrap();
+    let region = |base, size, flags| Region { base, size, nid: Nid(0), flags };
+    Blocks {
+        memory: [region(0x1000, 0x7ff_f000, RegionFlags::HOTPLUG)].into_iter().collect(),
+        reserved: [region(0x10_0000, 0x8_0000, RegionFlags::NONE), Region::new(0x9000_0000, 0x1000)]
+            .into_iter()
+            .collect(),
+        memory_size: 0x7ff_f000,
+        reserved_size: 0x8_1000,
+        current_limit: 0x800_0000,
+        direction: Direction::BottomUp,
+        max_pfn: 0x8000,
+        low_max_pfn: 0x8000,
+        images: images().into_iter().collect(),
+        affinity: affinity().into_iter().collect(),
+        ledger,
+    }
+}
+
+fn crash() -> Crash {
+    let mut blocks = blocks();
+    let area = range(0x100_0000, 0x200_0000);
+    blocks.reserved.insert(1, Region::new(area.start(), area.size())).unwrap();
+    blocks.ledger.claim(Owner::CRASH, area).unwrap();
+    Crash { blocks, main: Some(area), low: None }
+}
+
+fn frames() -> Frames {
+    let mut blocks = crash().blocks;
+    let descriptors = range(0x7e0_0000, 0x800_0000);
+    blocks.reserved.insert(2, Region::new(descriptors.start(), descriptors.size())).unwrap();
+    blocks.ledger.claim(Owner::DESCRIPTORS, descriptors).unwrap();
+    Frames {
+        blocks,
+        zones: [
+            ZoneSpan { node: 0, kind: ZoneKind::DMA, start_pfn: 1, spanned: 0xfff, present: 0xfff },
+            ZoneSpan { node: 0, kind: ZoneKind::DMA32, start_pfn: 0x1000, spanned: 0x7000, present: 0x7000 },
+        ]
+        .into_iter()
+        .collect(),
+        sections: [SectionRun { first_section: 0, sections: 1, first_frame: Frame(0) }].into_iter().collect(),
+        descriptors: [descriptors].into_iter().collect(),
+    }
+}
+
+fn zones() -> Zones {
+    let frames = frames();
+    let mut lists = [FreeArea::EMPTY; ORDERS];
+    lists[10] = FreeArea { head: Frame(0x2000), tail: Frame(0x7800), blocks: 6 };
+    let reserved = frames.blocks.reserved_bytes() / 4096;
+    let state = |span: ZoneSpan, managed, free_area| ZoneState { span, managed, free_area };
+    Zones {
+        zones: [state(frames.zones[0], 0, [FreeArea::EMPTY; ORDERS]), state(frames.zones[1], 0x7fff - reserved, lists)]
+            .into_iter()
+            .collect(),
+        sections: frames.sections,
+        descriptors: frames.descriptors,
+        ledger: frames.blocks.ledger,
+    }
+}
+
+#[test]
+fn firmware_bytes() {
+    check(
+        &firmware(),
+        &expect![[r#"
+        42544d4d0100000025000000020080f827010500630180804080802011010080
+        80804001010180808040000000acbcec23
+    "#]],
+    );
+}
+
+#[test]
+fn memory_map_bytes() {
+    check(
+        &memory_map(),
+        &expect![[r#"
+        42544d4d010001002d00000001802080e0ff3f01808002808002018080408080
+        20110100808080400101008080804000010080200118f3dd6b
+    "#]],
+    );
+}
+
+#[test]
+fn blocks_bytes() {
+    check(
+        &blocks(),
+        &expect![[r#"
+        42544d4d010002005400000001802080e0ff3f00010280804080802000008080
+        808009802080100080e0ff3f80a0208080804001808002808002018080408080
+        20110100808080400101008080804000020080200180804080802011a1ca743c
+    "#]],
+    );
+}
+
+#[test]
+fn crash_bytes() {
+    check(
+        &crash(),
+        &expect![[r#"
+        42544d4d010003007200000001802080e0ff3f00010380804080802000008080
+        8008808080088010008080808009802080100080e0ff3f80a020808080400180
+        8002808002018080408080201101008080804001010080808040000300802001
+        8080408080201180808008808080081701808080088080800800528c3190
+    "#]],
+    );
+}
+
+#[test]
+fn frames_bytes() {
+    check(
+        &frames(),
+        &expect![[r#"
+        42544d4d010004009b00000001802080e0ff3f00010480804080802000008080
+        8008808080088010008080803f808080018010008080808009802080100080e0
+        ff3f80a020808080400180800280800201808040808020110100808080400101
+        0080808040000400802001808040808020118080800880808008178080803f80
+        8080011902000001ff1fff1f0001802080e00180e00101000100018080803f80
+        8080012d39d4c4
+    "#]],
+    );
+}
+
+#[test]
+fn zones_bytes() {
+    assert_eq!(SECTION_FRAMES, 0x8000);
+    check(
+        &zones(),
+        &expect![[r#"
+        42544d4d010005003801000002000001ff1fff1f00ffffffff0fffffffff0f00
+        ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f
+        00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff
+        0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffff
+        ff0f00ffffffff0fffffffff0f000001802080e00180e001ffda01ffffffff0f
+        ffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff
+        0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffff
+        ff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffff
+        ffff0fffffffff0f00804080f0010601000100018080803f8080800100808080
+        40000400802001808040808020118080800880808008178080803f8080800119
+        a58cb00c
+    "#]],
+    );
+}
+
+/// Each way in which a value can break an invariant keeps it from being written.
+#[test]
+fn broken_invariants_are_refused() {
+    fn refused<H: Handoff + std::fmt::Debug>(value: &H, rule: &str) {
+        let error = encode(value, &mut [0; EXCHANGE_BYTES]).unwrap_err();
+        assert_eq!(error, handoff::EncodeError::Invalid { rule: value.validate().unwrap_err() });
+        assert!(error.to_string().contains(rule), "{error}");
+    }
+    let mut value = memory_map();
+    value.map.push(value.map[0]).unwrap();
+    refused(&value, "the map is sorted and disjoint");
+    let mut value = memory_map();
+    value.low_max_pfn += 1;
+    refused(&value, "RAM below 4 GiB ends");
+    let mut value = memory_map();
+    (value.max_pfn, value.low_max_pfn) = (0x9000, 0x9000);
+    refused(&value, "RAM ends where the map says");
+
+    let mut value = blocks();
+    value.memory.push(value.memory[0]).unwrap();
+    refused(&value, "memory regions are sorted");
+    let mut value = blocks();
+    value.reserved.push(value.reserved[0]).unwrap();
+    refused(&value, "reserved regions are sorted");
+    let mut value = blocks();
+    value.reserved[0].size += 1;
+    refused(&value, "every reserved byte of memory has an owner");
+    let mut value = blocks();
+    value.ledger.firmware_ram += 1;
+    refused(&value, "RAM of the map is memory or was lost");
+
+    let mut value = crash();
+    value.low = Some(range(0x300_0000, 0x400_0000));
+    refused(&value, "crash kernel's areas are reserved");
+
+    let mut value = frames();
+    value.zones[0].present += 1;
+    refused(&value, "a zone has frames");
+    let mut value = frames();
+    value.zones[1].present -= 1;
+    refused(&value, "every frame of memory is present in one zone");
+    let mut value = frames();
+    value.sections[0].sections = 2;
+    refused(&value, "one descriptor for each frame");
+    let mut value = frames();
+    value.sections[0].first_frame = Frame(1);
+    refused(&value, "descriptors of section runs lie one after another");
+
+    let mut value = zones();
+    value.zones[1].free_area[10].head = Frame(0x8000);
+    refused(&value, "free lists start and end at a descriptor");
+    let mut value = zones();
+    value.zones[1].free_area[10].blocks = 1000;
+    refused(&value, "free frames are managed");
+    let mut value = zones();
+    value.zones[1].managed -= 1;
+    refused(&value, "reserved by a named owner or managed");
+}
