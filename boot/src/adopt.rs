@@ -37,7 +37,9 @@ impl fmt::Display for AdoptError {
         match self {
             Self::Map(error) => write!(f, "{error}"),
             Self::Buddy(error) => write!(f, "{error}"),
-            Self::Claim(range) => write!(f, "{range} belongs to boot, and its descriptors do not say that it is reserved"),
+            Self::Claim(range) => {
+                write!(f, "{range} belongs to boot, and its descriptors do not say that it is reserved")
+            }
             Self::Account(error) => write!(f, "{error}"),
         }
     }
@@ -60,9 +62,8 @@ pub(crate) fn adopt(
     // SAFETY: (1) The descriptors have just been mapped here, one block after the other, in whole pages, so that `Page` is
     // aligned. (2) They are memory that the ledger gives to descriptors alone; the stage that wrote them has ended, and
     // boot touches them only through this slice. (3) Any bytes are a valid `Page`.
-    let pages = unsafe {
-        core::slice::from_raw_parts_mut(DESCRIPTORS as *mut Page, bytes as usize / size_of::<Page>())
-    };
+    let pages =
+        unsafe { core::slice::from_raw_parts_mut(DESCRIPTORS as *mut Page, bytes as usize / size_of::<Page>()) };
     let mut buddy = Buddy::attach(pages, zones).map_err(AdoptError::Buddy)?;
     buddy.validate().map_err(AdoptError::Buddy)?;
     let images = || loader.images().map(|image| image.range).chain([pool.range()]);
@@ -90,7 +91,8 @@ impl Kernel {
     /// Gives all frames that belong wholly to `owner` to the allocator.
     fn give_back(&mut self, owner: Owner) -> Result<(), AdoptError> {
         let claims = self.ledger.clone();
-        let whole = claims.claims().iter().filter(|claim| claim.owner == owner).filter_map(|claim| claim.range.inward());
+        let whole =
+            claims.claims().iter().filter(|claim| claim.owner == owner).filter_map(|claim| claim.range.inward());
         for range in whole {
             self.buddy.free_reserved(range).map_err(AdoptError::Buddy)?;
             self.ledger.release(range).map_err(AdoptError::Account)?;

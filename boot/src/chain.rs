@@ -5,14 +5,14 @@ use crate::clock::Clock;
 use crate::console::{self, Frames, Kind, say};
 use crate::grants::{Grants, May};
 use crate::multiboot::{PROGRAMS, Program};
+use crate::phys;
 use crate::pool::Pool;
 use crate::program::Loaded;
 use crate::runner::{self, End, Run};
-use crate::phys;
 use core::fmt::Write;
 use handoff::{
-    Blocks, Crash, DecodeError, EXCHANGE_BYTES, Firmware, Frames as FramesHandoff, Handoff, MemoryMap, PhysRange, StageId,
-    Zones, decode, encode,
+    Blocks, Crash, DecodeError, EXCHANGE_BYTES, Firmware, Frames as FramesHandoff, Handoff, MemoryMap, PhysRange,
+    StageId, Zones, decode, encode,
 };
 use heapless::Vec;
 
@@ -42,7 +42,8 @@ pub(crate) struct Surroundings<'a> {
 /// # Errors
 /// [`Failed`] names the stage that failed or had to be stopped.
 pub(crate) fn run(firmware: &Firmware, programs: &[Program], mut with: Surroundings<'_>) -> Result<Outcome, Failed> {
-    let buffer = with.pool.take(EXCHANGE_BYTES as u64).map_err(|_| complain(StageId::BOOT, "the boot pool is too small"))?;
+    let buffer =
+        with.pool.take(EXCHANGE_BYTES as u64).map_err(|_| complain(StageId::BOOT, "the boot pool is too small"))?;
     // SAFETY: just taken from the pool and never put back, so nobody else uses it.
     let buffer = unsafe { phys::bytes_mut(buffer) };
     let mut used = encode(firmware, buffer).map_err(|error| complain(StageId::BOOT, error))?;
@@ -65,7 +66,12 @@ pub(crate) fn run(firmware: &Firmware, programs: &[Program], mut with: Surroundi
 
 /// Runs one stage on the first `used` bytes of the buffer and puts there what it leaves; returns its size and the time.
 #[inline(never)] // hand-offs are large: they are to leave the stack at once
-fn stage(program: &Program, buffer: &mut [u8], used: usize, with: &mut Surroundings<'_>) -> Result<(usize, u64), Failed> {
+fn stage(
+    program: &Program,
+    buffer: &mut [u8],
+    used: usize,
+    with: &mut Surroundings<'_>,
+) -> Result<(usize, u64), Failed> {
     let input = &buffer[..used];
     let proof = Proof::of(program, input).map_err(|error| complain(program.stage, error))?;
     let mut grants = Grants::new(proof.may(), with.boot);

@@ -97,13 +97,11 @@ fn boot(information: u64) -> Result<Exit, Error> {
 
     let firmware = firmware::collect(&loader, pool.range()).map_err(check)?;
     taken.push(pool.range()).map_err(|_| check("too many things lie in memory"))?;
-    let with =
-        Surroundings { command_line: loader.command_line(), clock: &clock, pool: &mut pool, boot: &taken };
+    let with = Surroundings { command_line: loader.command_line(), clock: &clock, pool: &mut pool, boot: &taken };
     let outcome = chain::run(&firmware, &loader.programs, with).map_err(Error::Stage)?;
 
     let pool_peak_bytes = pool.peak_bytes();
-    let mut kernel =
-        adopt::adopt(&outcome.zones, space, ram_end, cpu.giant_pages, &loader, pool).map_err(check)?;
+    let mut kernel = adopt::adopt(&outcome.zones, space, ram_end, cpu.giant_pages, &loader, pool).map_err(check)?;
     let proof = self_test::run(&mut kernel.buddy).map_err(check)?;
     let ticks = (start, clock::ticks());
     report::Report { kernel: &kernel, outcome: &outcome, proof, clock: &clock, pool_bytes, pool_peak_bytes, ticks }

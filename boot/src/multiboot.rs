@@ -86,7 +86,10 @@ fn memory_map(information: &BootInformation<'_>) -> Result<Vec<RawEntry, RAW_ENT
         kind: MemoryKind(area.typ().val()),
     };
     let mut map = Vec::new();
-    tag.memory_areas().iter().try_for_each(|area| map.push(entry(area))).map_err(|_| "the memory map has over 128 entries")?;
+    tag.memory_areas()
+        .iter()
+        .try_for_each(|area| map.push(entry(area)))
+        .map_err(|_| "the memory map has over 128 entries")?;
     Ok(map)
 }
 

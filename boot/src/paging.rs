@@ -142,7 +142,10 @@ impl AddressSpace {
     /// Returns a program's address space, which contains nothing but the way out of it.
     pub(crate) fn program(frames: &mut impl FrameAllocator<Size4KiB>) -> Result<Self, MapError> {
         let mut space = Self::empty(false, frames)?;
-        let gate = [(between!(gate_text_start, text_end), Rights::Code), (between!(gate_data_start, gate_data_end), Rights::Data)];
+        let gate = [
+            (between!(gate_text_start, text_end), Rights::Code),
+            (between!(gate_data_start, gate_data_end), Rights::Data),
+        ];
         for (part, rights) in gate.into_iter().filter_map(|(part, rights)| Some((part?, rights))) {
             space.map(part, part.start(), rights, Who::Boot, frames)?;
         }

@@ -6,9 +6,9 @@ use crate::paging::{AddressSpace, MapError, Rights, Who};
 use crate::phys;
 use crate::pool::{Pool, PoolEmpty};
 use core::fmt;
+use elf::ElfBytes;
 use elf::abi::{PF_W, PF_X, PT_LOAD};
 use elf::endian::LittleEndian;
-use elf::ElfBytes;
 use handoff::abi::{COMMAND_LINE_BYTES, INPUT_BASE, INPUT_BYTES, OUTPUT_BASE, PROGRAM_BASE, STACK_TOP, StartInfo};
 use handoff::{EXCHANGE_BYTES, FRAME_BYTES, PhysRange};
 

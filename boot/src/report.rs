@@ -166,7 +166,9 @@ impl Report<'_> {
 
         let Proof { allocations, refused, frames_checked } = self.proof;
         print!("");
-        print!("Self-test: {allocations} blocks of order 0 to 10, {frames_checked} frames checked, {refused} requests refused; all given back");
+        print!(
+            "Self-test: {allocations} blocks of order 0 to 10, {frames_checked} frames checked, {refused} requests refused; all given back"
+        );
         print!("Boot pool: {}K, {}K used at most; given back", self.pool_bytes >> 10, self.pool_peak_bytes >> 10);
     }
 

@@ -106,7 +106,13 @@ pub(crate) struct Run {
 }
 
 /// Runs a program.
-pub(crate) fn run(program: &Program, loaded: &mut Loaded, grants: &mut Grants<'_>, clock: &Clock, pool: &mut Pool) -> Run {
+pub(crate) fn run(
+    program: &Program,
+    loaded: &mut Loaded,
+    grants: &mut Grants<'_>,
+    clock: &Clock,
+    pool: &mut Pool,
+) -> Run {
     let start = clock::ticks();
     let deadline = start + clock.tsc_hz / 1000 * program.budget_ms;
     let mut next_grant = GRANT_BASE;
@@ -123,7 +129,9 @@ pub(crate) fn run(program: &Program, loaded: &mut Loaded, grants: &mut Grants<'_
                 SYS_GRANT if !program.may_ask_for_grants => {
                     Err(Crime::Grant { base: frame.rdi, bytes: frame.rsi, why: "image.toml gives it no right to ask" })
                 }
-                SYS_GRANT => grant(loaded, grants, &mut next_grant, frame.rdi, frame.rsi, pool).map(|at| frame.rax = at),
+                SYS_GRANT => {
+                    grant(loaded, grants, &mut next_grant, frame.rdi, frame.rsi, pool).map(|at| frame.rax = at)
+                }
                 number => Err(Crime::Syscall { number }),
             },
             TIMER_VECTOR => {

@@ -7,8 +7,8 @@
 
 use core::arch::asm;
 use core::hint::black_box;
-use handoff::abi::{EXIT_HANDOFF, OUTPUT_BASE};
 use handoff::EXCHANGE_BYTES;
+use handoff::abi::{EXIT_HANDOFF, OUTPUT_BASE};
 
 /// Where the boot program lies.
 const KERNEL: u64 = 0x10_0000;
