@@ -125,7 +125,7 @@ fn look_up(text: &Text, suffix: &str, ram: u64, rules: Rules, lines: &mut Vec<St
     }
 
     let mut total = ram;
-    while rules != Rules::V5_4 && total % (128 << 20) != 0 {
+    while rules != Rules::V5_4 && !total.is_multiple_of(128 << 20) {
         total += 4096 - total % 4096;
     }
     let mut i = start;
@@ -260,7 +260,7 @@ fn old(text: &Text, rules: Rules, memory: &mut Fake, d: &mut Decision) -> Option
             if rules == Rules::V5_4 {
                 let page = |address: u64| (address / 4096).min(1 << 20);
                 let pages = memory.memory.iter().map(|m| page(m.end()).saturating_sub(page(m.base + 4095)));
-                tail = format!("System low RAM: {}MB", pages.sum::<u64>() * 4096 >> 20);
+                tail = format!("System low RAM: {}MB", (pages.sum::<u64>() * 4096) >> 20);
             }
             d.lines.push(format!(
                 "Reserving {}MB of low memory at {}MB for crashkernel ({tail})",
