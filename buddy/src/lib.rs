@@ -1,5 +1,65 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The page-frame allocator.
+//! The page-frame allocator: what hands out physical memory once early boot is over.
+//!
+//! Free memory is kept as blocks of 2^order frames, order 0 to 10 (4 KiB to 4 MiB), per zone and node. A request takes
+//! the smallest block that is large enough and splits it; a free merges the block with its buddy as long as that is free. Both
+//! cost at most one step per order, however much memory is free. The state lies in one array of descriptors
+//! ([`handoff::Page`]), as indexes instead of pointers, and in a small table of zones: another kernel can go on with both.
+//!
+//! In Linux this is `mm/page_alloc.c` (`__free_one_page`, `__rmqueue_smallest`, `expand`; 6.1 … 6.12) and, for the hand-over
+//! from early memory, `memblock_free_all` in `mm/memblock.c`.
+//!
+//! ```
+//! use buddy::{Buddy, Request};
+//! use handoff::{Frame, FrameState, Page, PhysRange, SectionRun, ZoneKind, ZoneSpan};
+//!
+//! // 4 MiB of memory at 0, all of it in zone DMA of node 0; of the section of 128 MiB only this part has descriptors.
+//! let mut pages = vec![Page::new(ZoneKind::DMA, 0, FrameState::Body); 1024];
+//! let sections = [SectionRun { first_section: 0, sections: 1, first_frame: Frame(0) }];
+//! let zones = [ZoneSpan { node: 0, kind: ZoneKind::DMA, start_pfn: 0, spanned: 1024, present: 1024 }];
+//!
+//! let mut buddy = Buddy::<1>::new(&mut pages, &sections, &zones)?;
+//! buddy.hand_over_range(PhysRange::new(0x1000, 0x40_0000).unwrap())?;
+//!
+//! let table = buddy.allocate(0)?; // one frame
+//! let huge = buddy.allocate(9)?; // 2 MiB, aligned to 2 MiB
+//! let buffer = buddy.allocate_exact(5, Request::order(0))?; // five frames, not eight
+//! buddy.free(huge, 9)?;
+//! buddy.free_exact(buffer)?;
+//! assert!(buddy.free(huge, 9).is_err()); // a second free is refused and changes nothing
+//! buddy.free(table, 0)?;
+//! assert_eq!(buddy.statistics().free_frames(), 1023);
+//! # Ok::<(), buddy::Error>(())
+//! ```
+//!
+//! # Invariants
+//! See [`Buddy`]; [`Buddy::validate`] checks them all. Every call keeps managed frames = free + allocated, and a call that
+//! returns an error has changed nothing (but [`Error::Corrupt`], and hand-over, which stops where it is). Damaged
+//! descriptors lead to errors, never to a panic.
+//!
+//! # Features
+//! None by default: no `alloc`, no `serde`. `serde`: the stage `HandOver`, `Buddy::attach` and `Buddy::detach`. `defmt`: log
+//! lines as defmt frames.
+//!
+//! The only `unsafe` is the word itself, in `x86.rs`: the traits `FrameAllocator` and `FrameDeallocator` of the `x86_64` crate
+//! demand it.
+//!
+//! # Differences from Linux
+//! - One free list per zone and order: no migrate types, so blocks of different mobility share a list and merge. The set
+//!   of free blocks after the hand-over is the same; the list holds Linux's lists of all types, each in its order.
+//! - Nothing is deferred: all free memory is handed over at once. Only first descriptors of blocks are written, so that costs
+//!   less than Linux's start on the rest.
+//! - Every free is checked in every build: double frees, wrong orders, foreign frames are errors. Linux checks with
+//!   `CONFIG_DEBUG_VM`, and not all of it.
+//! - The reference count of a block is that of its first frame; those of the other frames mean nothing.
+//! - No per-CPU lists, watermarks, reclaim or compaction: a request either succeeds at once or fails.
+//! - Other nodes follow by number and not by distance, which no hand-off carries.
+//! - [`Buddy::allocate_exact`] leaves blocks where `alloc_pages_exact` leaves single frames: fewer descriptors to touch.
+//! - [`Buddy::free_reserved`] gives the range in large blocks to the tails of the lists, Linux frame by frame to the heads.
+//!
+//! # Limits
+//! 2^32 - 1 descriptors (16 TiB of present sections), 128 runs of sections, 52 address bits. `&mut self` throughout: for
+//! several CPUs wrap it in a lock.
 #![no_std]
 #![deny(unsafe_code)]
 

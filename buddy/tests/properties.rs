@@ -20,9 +20,8 @@ proptest! {
 fn every_order_splits_and_merges() {
     use model::Op;
     for order in 0..=10 {
-        let count = (7 * 1024 >> order) + 2;
-        // Single frames of everything are many: a stretch of them is enough.
-        let count = count.min(300);
+        // As many as there are, and some that must fail. Single frames are too many: a stretch of them is enough.
+        let count = (((7 * 1024) >> order) + 2).min(300);
         let allocate = (0..count).map(|_| Op::Allocate { order, zone: 2, node: 0 });
         let free = (0..count).map(|i| Op::Free { which: i * 7 });
         model::run(&allocate.chain(free).collect::<Vec<_>>());

@@ -67,7 +67,8 @@ pub enum Op {
 
 /// Reads operations from bytes, four each, as a fuzzer offers them.
 pub fn decode(bytes: &[u8]) -> Vec<Op> {
-    let op = |&[kind, a, b, c]: &[u8; 4]| {
+    let op = |quad: &[u8]| {
+        let (kind, a, b, c) = (quad[0], quad[1], quad[2], quad[3]);
         let wide = u16::from_le_bytes([b, c]);
         match kind % 16 {
             0..=4 => Op::Allocate { order: a % 12, zone: b, node: c },
@@ -79,8 +80,7 @@ pub fn decode(bytes: &[u8]) -> Vec<Op> {
             _ => Op::FreeReserved { start: wide, frames: u16::from(a) },
         }
     };
-    let (quads, _) = bytes.as_chunks::<4>();
-    quads.iter().map(op).collect()
+    bytes.chunks_exact(4).map(op).collect()
 }
 
 struct Model {
@@ -95,7 +95,7 @@ impl Model {
     fn new() -> Self {
         let mut cells = vec![Cell::Hole; FRAMES as usize];
         MEMORY.iter().for_each(|(_, range)| cells[range.start as usize..range.end as usize].fill(Cell::Free));
-        for cell in RESERVED.iter().flat_map(|r| r.clone()).map(|pfn| pfn as usize) {
+        for cell in RESERVED.iter().flat_map(Clone::clone).map(|pfn| pfn as usize) {
             if cells[cell] == Cell::Free {
                 cells[cell] = Cell::Reserved;
             }
@@ -124,9 +124,8 @@ impl Model {
             n => Node::Bind(u16::from(n) - 6),
         };
         let nodes = match node {
-            Node::Any | Node::Preferred(0) => vec![0, 1],
             Node::Preferred(1) => vec![1, 0],
-            Node::Preferred(_) => vec![0, 1],
+            Node::Any | Node::Preferred(_) => vec![0, 1],
             Node::Bind(only) => vec![only],
         };
         let of = |n: u16| (0..4).rev().filter(move |z| ZONES[*z].0 == n && ZONES[*z].1 <= kind);
