@@ -171,11 +171,16 @@ impl<'a> Text<'a> {
         Self { rest, wrapped: false, no_start: false }
     }
 
+    /// Reads a number with its unit. Linux takes a unit without digits, such as the first letter of `memmap=exact`, as 0
+    /// and removes all RAM; here that is no number.
     fn size(&mut self) -> Option<u64> {
+        if !self.rest.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
         let (number, used) = memparse(self.rest.as_bytes());
         self.wrapped |= exceeds_64_bits(&self.rest[..used]);
         self.rest = &self.rest[used..];
-        (used > 0).then_some(number)
+        Some(number)
     }
 
     /// Reads the address behind the character at the front.
@@ -243,7 +248,6 @@ mod tests {
             ("1%2-", remove(None), ""),
             ("64M", Edit::Limit(64 << 20), ""),
             ("0", Edit::Limit(0), ""),
-            ("K", Edit::Limit(0), ""),
             ("64M&1", Edit::Limit(64 << 20), "&1"),
         ] {
             assert_eq!(parse_memmap(piece), Ok(Parsed { edit, rest, wrapped: false, no_start: false }), "{piece}");
@@ -251,6 +255,8 @@ mod tests {
         for (piece, refusal) in [
             ("", Refusal::NoNumber),
             ("@1M", Refusal::NoNumber),
+            ("K", Refusal::NoNumber),
+            ("exact", Refusal::NoNumber),
             ("-1@0", Refusal::NoNumber),
             ("1%2+1-2", Refusal::Junk),
             ("1%2-1+2x", Refusal::Junk),
@@ -267,7 +273,7 @@ mod tests {
             ("512MB", Ok((512 << 20, "B"))),
             ("1G@2G", Ok((1 << 30, "@2G"))),
             ("0", Err(Refusal::Zero)),
-            ("K", Err(Refusal::Zero)),
+            ("K", Err(Refusal::NoNumber)),
             ("16E", Err(Refusal::Zero)),
             ("", Err(Refusal::NoNumber)),
             ("all", Err(Refusal::NoNumber)),
@@ -294,6 +300,7 @@ mod tests {
             ("1M@64E", true, false),
             ("1M@", false, true),
             ("1M@x", false, true),
+            ("1M@K", false, true),
         ] {
             let seen = parse_memmap(piece).map(|p| (p.wrapped, p.no_start));
             assert_eq!(seen, Ok((wrapped, no_start)), "{piece}");

@@ -7,6 +7,7 @@ mod machine;
 
 use capture::{assert_same_lines, fixtures};
 use e820::Error;
+use expect_test::expect;
 use handoff::{Account, MemoryKind, MemoryMap, Owner, RawEntry, RunError};
 use machine::{assert_balanced, run};
 
@@ -60,6 +61,29 @@ fn recorded_boots() {
 }
 
 #[test]
+fn the_log_of_a_boot() {
+    let (_, lines) = boot(PC, "quiet mem=512MB memmap=64K$16M,1M@0 memmap=exact");
+    expect![[r#"
+        BIOS-provided physical RAM map:
+        BIOS-e820: [mem 0x0000000000000000-0x00000000bfffffff] usable
+        BIOS-e820: [mem 0x00000000c0000000-0x00000000ffffffff] reserved
+        BIOS-e820: [mem 0x0000000100000000-0x000000013fffffff] usable
+        mem=512MB: "B" at the end was ignored; units are K, M, G, T, P and E, without a B
+        e820: remove [mem 0x20000000-0xfffffffffffffffe] usable
+        memmap=exact was ignored: it does not start with a size; write memmap=SIZE$START, say
+        user-defined physical RAM map:
+        user: [mem 0x0000000000000000-0x0000000000ffffff] usable
+        user: [mem 0x0000000001000000-0x000000000100ffff] reserved
+        user: [mem 0x0000000001010000-0x000000001fffffff] usable
+        user: [mem 0x00000000c0000000-0x00000000ffffffff] reserved
+        e820: update [mem 0x00000000-0x00000fff] usable ==> reserved
+        e820: remove [mem 0x000a0000-0x000fffff] usable
+        last_pfn = 0x20000 max_arch_pfn = 0x400000000
+        [mem 0x20000000-0xbfffffff] available for PCI devices"#]]
+    .assert_eq(&lines.join("\n"));
+}
+
+#[test]
 fn bios_and_limit_are_claimed() {
     let (map, lines) = boot(PC, "mem=2G memmap=1G@8G");
     let l = &map.ledger;
@@ -81,7 +105,7 @@ fn parameters_that_leave_nothing_are_undone() {
     }
 }
 
-/// Pitfall 1: Linux panics.
+/// Linux panics.
 #[test]
 fn a_user_map_of_one_entry_is_undone() {
     let (map, lines) = boot(PC, "memmap=exactmap memmap=1G@0");
@@ -96,7 +120,7 @@ fn a_user_map_of_one_entry_is_undone() {
     assert_eq!(map.ledger.bytes(Owner::LIMIT), 3 * GIB);
 }
 
-/// Pitfall 2, as the user's doing: Linux panics.
+/// Linux panics.
 #[test]
 fn a_user_map_that_wraps_is_undone() {
     let (map, lines) = boot(PC, "memmap=1M$0xfffffffffff00000");
@@ -104,7 +128,7 @@ fn a_user_map_that_wraps_is_undone() {
     assert!(lines.iter().any(|l| l.ends_with("0x100000 bytes at 0xfffffffffff00000 run past the last address")));
 }
 
-/// Pitfall 2, as the firmware's doing: Linux asks older BIOS calls.
+/// Linux asks older BIOS calls.
 #[test]
 fn a_firmware_entry_that_wraps_is_dropped_alone() {
     let mut given = PC.to_vec();
@@ -198,7 +222,6 @@ fn too_many_pieces_are_undone() {
     assert!(lines.iter().any(|l| l.starts_with("too many entries; ignoring [mem ")));
 }
 
-/// Pitfall 7.
 #[test]
 fn parameters_apply_in_order_after_the_firmware_map() {
     let (map, _) = boot(PC, "mem=2G memmap=1G@2G");
@@ -207,7 +230,6 @@ fn parameters_apply_in_order_after_the_firmware_map() {
     assert_eq!(map.max_pfn, 2 * GIB / 4096);
 }
 
-/// Pitfall 11.
 #[test]
 fn page_0_may_be_reserved_already() {
     let (map, _) = boot(&[(0, 4096, 2), (4096, 0x9_f000, 1), (MIB, GIB, 1)], "");
