@@ -53,10 +53,9 @@ fn machine() -> impl Strategy<Value = Fake> {
         let mut base = 0;
         for (frames, kind) in steps {
             let size = frames * 4096;
-            match kind {
-                0 => {} // a hole
-                1 => reserved.push(Region::new(base, size)),
-                _ => {}
+            // 0 is a hole, 1 reserved memory, the rest is free.
+            if kind == 1 {
+                reserved.push(Region::new(base, size));
             }
             if kind > 0 {
                 let flags = if size % 7 == 0 { RegionFlags::NOMAP } else { RegionFlags::NONE };
