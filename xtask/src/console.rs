@@ -107,11 +107,14 @@ impl<'p, W: Write> Console<'p, W> {
         let report = &String::from_utf8_lossy(&report);
         let place = match self.programs.iter().find(|p| p.stage == stage) {
             Some(program) => faults::locate(report, &program.path),
-            None => "no program of this image".to_owned(),
+            None => Some("no program of this image".to_owned()),
         };
         let kind = faults::field(report, "kind").unwrap_or("fault");
-        self.recording.fault(stage, report, &place);
-        writeln!(self.output, "bootmem: {stage}: {kind} in {place}")
+        self.recording.fault(stage, kind, report, place.as_deref());
+        match place {
+            Some(place) => writeln!(self.output, "bootmem: {stage}: {kind} in {place}"),
+            None => Ok(()),
+        }
     }
 }
 

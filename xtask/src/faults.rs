@@ -11,12 +11,16 @@ pub(crate) fn field<'a>(report: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// What a stage was stopped for in a system call: the instruction is the one before that at `rip`.
-const IN_A_CALL: [&str; 7] =
-    ["panic", "invalid-handoff", "bad-grant", "bad-log", "bad-system-call", "oversize-output", "bad-exit"];
+const IN_A_CALL: [&str; 6] =
+    ["invalid-handoff", "bad-grant", "bad-log", "bad-system-call", "oversize-output", "bad-exit"];
 
 /// Returns function and source line of the address in a fault report, the innermost inlined function first; says so if
-/// there is none.
-pub(crate) fn locate(report: &str, program: &Path) -> String {
+/// there is none. `None` for a panic, whose message names file and line.
+pub(crate) fn locate(report: &str, program: &Path) -> Option<String> {
+    (field(report, "kind") != Some("panic")).then(|| place(report, program))
+}
+
+fn place(report: &str, program: &Path) -> String {
     let Some(address) = field(report, "rip").and_then(parse_hex) else {
         return "the report names no instruction".to_owned();
     };
@@ -84,14 +88,15 @@ mod tests {
         let symbol = object::Object::symbols(&elf)
             .find(|s| object::ObjectSymbol::name(s).is_ok_and(|name| name.contains("an_address_leads_to_its_line")))
             .unwrap();
-        let place = locate(&format!("rip={:#x}", object::ObjectSymbol::address(&symbol)), &program);
+        let place = locate(&format!("rip={:#x}", object::ObjectSymbol::address(&symbol)), &program).unwrap();
         assert!(place.contains("xtask/src/faults.rs:"), "{place}");
     }
 
     #[test]
     fn an_address_outside_says_so() {
         let program = std::env::current_exe().unwrap();
-        assert!(locate("rip=0xfffffffffffff000", &program).contains("is no code of"));
-        assert!(locate("kind=timeout", &program).contains("names no instruction"));
+        assert!(locate("rip=0xfffffffffffff000", &program).unwrap().contains("is no code of"));
+        assert!(locate("kind=overrun", &program).unwrap().contains("names no instruction"));
+        assert_eq!(locate("kind=panic rip=0x40000000", &program), None);
     }
 }

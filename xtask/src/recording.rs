@@ -42,8 +42,9 @@ impl Recording {
     }
 
     /// Takes a fault report and where in the source it happened.
-    pub(crate) fn fault(&mut self, stage: StageId, report: &str, place: &str) {
-        self.faults.push(json!({ "stage": stage.name(), "report": report.trim_end(), "place": place }));
+    pub(crate) fn fault(&mut self, stage: StageId, kind: &str, report: &str, place: Option<&str>) {
+        let report = report.trim_end();
+        self.faults.push(json!({ "stage": stage.name(), "kind": kind, "report": report, "place": place }));
     }
 
     /// Writes each hand-off to a file `firmware.bin`, `e820.bin`, ... named for what made it.

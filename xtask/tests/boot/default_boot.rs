@@ -16,7 +16,6 @@ fn says_what_linux_says_and_adds_up() {
         "BIOS-e820: [mem 0x00000000000f0000-0x00000000000fffff] reserved",
         "BIOS-e820: [mem 0x0000000000100000-0x00000000bffdffff] usable",
         "BIOS-e820: [mem 0x00000000bffe0000-0x00000000bfffffff] reserved",
-        "BIOS-e820: [mem 0x00000000feffc000-0x00000000feffffff] reserved",
         "BIOS-e820: [mem 0x00000000fffc0000-0x00000000ffffffff] reserved",
         "BIOS-e820: [mem 0x0000000100000000-0x000000043fffffff] usable",
         "MEMBLOCK configuration:",

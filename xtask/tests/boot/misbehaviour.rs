@@ -24,17 +24,22 @@ const KINDS: [(&str, &str, &str); 12] = [
 fn is_stopped(stage: &str, (kind, word, address): (&str, &str, &str)) {
     let run = Boot::new().with(&["--memory", "512M", "--misbehave", &format!("{stage}={kind}")]).run().expect(37);
     run.expect_words(&[&format!("stage {stage} failed"), address]);
-    run.expect_words(&[&format!("bootmem: {stage}: {word} in ")]);
     assert!(!run.stdout.contains("bootmem: success"), "{}", run.stdout);
     assert!(run.stderr.contains("a stage failed"), "{}", run.stderr);
 
     let fault = &run.json["faults"][0];
     assert_eq!(fault["stage"], stage);
+    assert_eq!(fault["kind"], word);
+    if kind == "panic" {
+        run.expect_words(&["panicked at boot/rt/examples/hostile.rs:"]);
+        run.expect_words(&["misbehave=panic is not a kind"]);
+        return;
+    }
     let place = fault["place"].as_str().unwrap();
+    run.expect_words(&[&format!("bootmem: {stage}: {word} in {place}")]);
     match kind {
-        // It jumped there itself, or the panic's message has file and line.
+        // There is no code where it jumped to.
         "execute-data" => assert!(place.contains("0x58000000"), "{place}"),
-        "panic" => run.expect_words(&["boot/rt/examples/hostile.rs:", "misbehave=panic"]),
         // Stopped in the system call: its line, in the function that asked for it or inlined into it.
         "garbage-output" | "oversize-output" | "bad-grant" | "bad-log" => assert!(place.contains(".rs:"), "{place}"),
         _ => assert!(place.contains(" at boot/rt/examples/hostile.rs:"), "{place}"),
