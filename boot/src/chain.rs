@@ -187,10 +187,11 @@ fn fault(program: &Program, run: &Run, kind: &str) {
     };
     let _ = write!(
         Frames(Kind::Fault, program.stage),
-        "stage={} kind={kind} rip={:#x} rsp={:#x} address={address:#x}",
+        "stage={} kind={kind} rip={:#x} rsp={:#x} return={:#x} address={address:#x}",
         program.stage.0,
         run.rip,
-        run.rsp
+        run.rsp,
+        run.top_of_stack.unwrap_or(0)
     );
 }
 

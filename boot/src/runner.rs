@@ -101,6 +101,8 @@ pub(crate) struct Run {
     /// Where the program was.
     pub(crate) rip: u64,
     pub(crate) rsp: u64,
+    /// The word on top of its stack: where it came from, if it jumped away.
+    pub(crate) top_of_stack: Option<u64>,
     /// Ticks of the time-stamp counter.
     pub(crate) ticks: u64,
 }
@@ -151,7 +153,16 @@ pub(crate) fn run(
             break End::Stopped(crime);
         }
     };
-    Run { end, rip: frame.rip, rsp: frame.rsp, ticks: clock::ticks() - start }
+    let ticks = clock::ticks() - start;
+    Run { end, rip: frame.rip, rsp: frame.rsp, top_of_stack: read_word(loaded, frame.rsp), ticks }
+}
+
+/// Returns an aligned word of the program's memory.
+fn read_word(loaded: &mut Loaded, address: u64) -> Option<u64> {
+    let physical = loaded.space.readable_by_program(address).filter(|_| address.is_multiple_of(8))?;
+    // SAFETY: the page is mapped for the program, so it is RAM in the direct map; the program is not running.
+    let bytes = unsafe { phys::bytes(PhysRange::from_size(physical, 8)?) };
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }
 
 fn ended(status: u64, bytes: u64) -> End {
