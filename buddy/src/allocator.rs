@@ -5,6 +5,7 @@ use crate::Error;
 use crate::list::page;
 use crate::sections::Sections;
 use crate::zonelist::Zonelist;
+use core::fmt;
 use handoff::{
     FRAME_BYTES, Frame, FrameState, FreeArea, MAX_ORDER, MAX_ZONES, ORDERS, Page, SectionRun, ZoneSpan, ZoneState,
 };
@@ -22,7 +23,6 @@ use x86_64::structures::paging::PhysFrame;
 /// [`validate`](Self::validate) checks all of it.
 ///
 /// Linux: `struct zone`, `mm/page_alloc.c` (6.1).
-#[derive(Debug)]
 pub struct Buddy<'a, const Z: usize = MAX_ZONES> {
     pub(crate) pages: &'a mut [Page],
     pub(crate) zones: Vec<ZoneState, Z>,
@@ -123,6 +123,17 @@ impl<'a, const Z: usize> Buddy<'a, Z> {
             (_, Some((start, _, order))) => Error::InUse { pfn, block: self.sections.pfn(start), order },
             (_, None) => Error::NotHandedOver { pfn },
         }
+    }
+}
+
+/// Shows the tables; the descriptors are too many.
+impl<const Z: usize> fmt::Debug for Buddy<'_, Z> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buddy")
+            .field("descriptors", &self.pages.len())
+            .field("sections", &self.sections.runs())
+            .field("zones", &self.zones)
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,8 +4,8 @@
 use crate::hand_over::is_offered;
 use crate::{Buddy, Error, Event};
 use handoff::{
-    Blocks, DESCRIPTOR_BLOCKS, FRAME_BYTES, Frames, Full, Ledger, Log, MAX_ZONES, Machine, Owner, Page, PhysRange,
-    Region, Stage, StageId, Zones,
+    DESCRIPTOR_BLOCKS, FRAME_BYTES, Frames, Full, Ledger, Log, MAX_ZONES, Machine, Owner, Page, PhysRange, Region,
+    Stage, StageId, Zones,
 };
 use heapless::Vec;
 
@@ -21,15 +21,14 @@ impl Stage for HandOver {
 
     fn run<M: Machine>(_command_line: &str, input: Frames, machine: &mut M) -> Result<Zones, Error> {
         let log = machine.log();
-        let Frames { blocks, zones, sections, descriptors } = input;
+        let Frames { mut blocks, zones, sections, descriptors } = input;
         let mut buddy = Buddy::<MAX_ZONES>::new(machine.descriptors(&descriptors)?, &sections, &zones)?;
 
         let handed = buddy.hand_over(&blocks.memory, &blocks.reserved)?;
         report(&log, &buddy, handed);
 
-        let mut ledger = blocks.ledger.clone();
-        claim_partial_pages(&blocks, &mut ledger)?;
-        Ok(buddy.detach(descriptors, ledger))
+        claim_partial_pages(&blocks.memory, &blocks.reserved, &mut blocks.ledger)?;
+        Ok(buddy.detach(descriptors, blocks.ledger))
     }
 }
 
@@ -55,15 +54,15 @@ impl<'a> Buddy<'a, MAX_ZONES> {
 ///
 /// These are the rest of frames that a reservation touches, and memory regions that are never handed over. Linux does not
 /// account for them.
-fn claim_partial_pages(blocks: &Blocks, ledger: &mut Ledger) -> Result<(), Full> {
+fn claim_partial_pages(memory: &[Region], reserved: &[Region], ledger: &mut Ledger) -> Result<(), Full> {
     let range = |region: &Region| PhysRange::capped(region.base, region.size);
-    for memory in &blocks.memory {
+    for memory in memory {
         let Some(bytes) = range(memory) else { continue };
         if !is_offered(memory) {
             ledger.claim(Owner::NOT_MAPPED, bytes)?;
             continue;
         }
-        let touched = blocks.reserved.iter().filter_map(|region| range(region)?.outward().intersection(bytes));
+        let touched = reserved.iter().filter_map(|region| range(region)?.outward().intersection(bytes));
         for part in touched {
             ledger.claim(Owner::PARTIAL_PAGES, part)?;
         }

@@ -150,6 +150,28 @@ fn the_tail_of_an_odd_size_comes_back() {
 }
 
 #[test]
+fn a_wrong_free_is_named() {
+    let mut layout = plain(2048);
+    let mut buddy = Buddy::<1>::new(&mut layout.pages, &layout.sections, &layout.spans).unwrap();
+    buddy.hand_over_range(frames(0..1024)).unwrap();
+    let block = buddy.allocate(3).unwrap();
+    let zones = buddy.zones().to_vec();
+    for (start, order, error) in [
+        (pfn(block), 2, Error::WrongOrder { pfn: 0, order: 2, allocated: 3 }),
+        (3, 1, Error::Misaligned { pfn: 3, order: 1 }),
+        (6, 1, Error::InUse { pfn: 6, block: 0, order: 3 }),
+        (8, 3, Error::AlreadyFree { pfn: 8, block: 8, order: 3 }),
+        (700, 2, Error::AlreadyFree { pfn: 700, block: 512, order: 9 }),
+        (1500, 0, Error::NotHandedOver { pfn: 1500 }),
+        (5000, 0, Error::Foreign { pfn: 5000 }),
+    ] {
+        assert_eq!(buddy.free(frame(start), order), Err(error));
+        assert_eq!(buddy.zones(), zones, "nothing changed");
+    }
+    assert_eq!(buddy.free(block, 3), Ok(()));
+}
+
+#[test]
 fn statistics_have_units() {
     let mut layout = plain(1024);
     let mut buddy = started(&mut layout);
