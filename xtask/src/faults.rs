@@ -26,11 +26,21 @@ fn place(report: &str, program: &Path) -> String {
     };
     let in_a_call = field(report, "kind").is_some_and(|kind| IN_A_CALL.contains(&kind));
     let address = address.saturating_sub(u64::from(in_a_call));
-    let frames = frames(program, address).unwrap_or_default();
-    if frames.is_empty() {
-        return format!("{address:#x} is no code of {}", program.display());
+    let own = own_code(frames(program, address).unwrap_or_default());
+    if !own.is_empty() {
+        return own.join(", called from ");
     }
-    frames.join(", called from ")
+    let from = field(report, "return").and_then(parse_hex).and_then(|from| frames(program, from.saturating_sub(1)));
+    match own_code(from.unwrap_or_default()) {
+        from if from.is_empty() => format!("{address:#x}, which is no code of the program"),
+        from => format!("{address:#x}, which is no code of the program, come from {}", from.join(", called from ")),
+    }
+}
+
+/// Leaves out the frames of Rust's own library, unless there are no others.
+fn own_code(frames: Vec<String>) -> Vec<String> {
+    let own = |frame: &&String| !frame.contains(" at /rustc/");
+    if frames.iter().any(|frame| own(&frame)) { frames.into_iter().filter(|frame| own(&frame)).collect() } else { frames }
 }
 
 fn parse_hex(text: &str) -> Option<u64> {
@@ -95,7 +105,7 @@ mod tests {
     #[test]
     fn an_address_outside_says_so() {
         let program = std::env::current_exe().unwrap();
-        assert!(locate("rip=0xfffffffffffff000", &program).unwrap().contains("is no code of"));
+        assert!(locate("rip=0xfffffffffffff000", &program).unwrap().contains("is no code of the program"));
         assert!(locate("kind=overrun", &program).unwrap().contains("names no instruction"));
         assert_eq!(locate("kind=panic rip=0x40000000", &program), None);
     }
