@@ -265,6 +265,18 @@ fn nodes_are_kept_apart() {
     );
 }
 
+/// Nodes that alternate inside one zone type, with a reservation over both borders.
+#[test]
+fn what_comes_back_stays_in_its_node() {
+    let zones = [(0, NORMAL, 0..2048), (1, NORMAL, 600..1300)];
+    let memory = [(0, 0..600), (1, 600..1300), (0, 1300..2048)];
+    let mut layout = Layout::new(&zones, &memory, &[256..1800]).cut(2048);
+    let mut buddy = started(&mut layout);
+    assert_eq!(buddy.free_reserved(frames(256..1800)).map(|given| given.frames), Ok(1544));
+    assert_eq!(buddy.zones().iter().map(|zone| zone.free()).collect::<Vec<_>>(), [1348, 700]);
+    assert_eq!(buddy.validate(), Ok(()));
+}
+
 #[test]
 fn zones_are_kept_apart() {
     // The border of a zone type is a multiple of the largest block on x86-64, but need not be elsewhere.

@@ -7,10 +7,10 @@ mod model;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn agrees_with_the_model(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn agrees_with_the_model(bytes in proptest::collection::vec(any::<u8>(), 0..320)) {
         model::run(&model::decode(&bytes));
     }
 }
