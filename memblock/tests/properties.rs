@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Random operations of every kind against the naive model, at both ends of the address space and between.
+
+mod model;
+
+use handoff::{Bounds, Direction, Nid, Quiet, Region, RegionFlags, Rules};
+use memblock::{Array, ArrayParts, Error, Fallback, Memblock, Parts, Policy};
+use model::{CELL, CELLS, Model};
+use proptest::prelude::*;
+
+/// Which allocation function.
+#[derive(Clone, Copy, Debug)]
+enum Call {
+    PhysRange,
+    PhysTryNid,
+    RangeNid(Fallback),
+    TryNid,
+    ExactNid,
+    From,
+    Node,
+}
+
+/// An operation; ranges are cell numbers and counts, relative to the space.
+#[derive(Clone, Debug)]
+enum Op {
+    Add(u64, u64, Nid, RegionFlags),
+    Put(Array, u64, u64),
+    Take(Array, u64, u64),
+    MarkHotplug(u64, u64),
+    ClearHotplug(u64, u64),
+    MarkMirror(u64, u64),
+    MarkNomap(u64, u64),
+    ClearNomap(u64, u64),
+    MarkDriverManaged(u64, u64),
+    MarkNoinit(u64, u64),
+    SetNode(Array, u64, u64, Nid),
+    TakeNids,
+    Trim(u64),
+    Enforce(u64),
+    LimitRemoveMap(u64),
+    Cap(u64, u64),
+    SetLimit(u64),
+    SetDirection(Direction),
+    Alloc(Call, Bounds),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let range = || (0..CELLS, prop_oneof![1..40u64, 1..CELLS, Just(u64::MAX / CELL)]);
+    let array = || prop_oneof![Just(Array::Memory), Just(Array::Reserved)];
+    let nid = || prop_oneof![Just(Nid(0)), Just(Nid(1)), Just(Nid::UNSET)];
+    let flags = prop_oneof![3 => Just(0u32), 1 => 0..16u32].prop_map(RegionFlags);
+    let wanted = prop_oneof![Just(Nid::NONE), Just(Nid(0)), Just(Nid(1)), Just(Nid(2))];
+    let call = prop_oneof![
+        Just(Call::PhysRange),
+        Just(Call::PhysTryNid),
+        Just(Call::RangeNid(Fallback::AnyNode)),
+        Just(Call::RangeNid(Fallback::Never)),
+        Just(Call::TryNid),
+        Just(Call::ExactNid),
+        Just(Call::From),
+        Just(Call::Node),
+    ];
+    let limit = || prop_oneof![Just(0), 1..CELLS, Just(u64::MAX / CELL)];
+    let bounds = (1..80u64, 7..14u32, limit(), limit(), wanted);
+    let bounds = bounds.prop_map(|(size, align, min, max, nid)| Bounds { size, align: 1 << align, min, max, nid });
+    prop_oneof![
+        3 => (range(), nid(), flags).prop_map(|((at, count), nid, flags)| Op::Add(at, count, nid, flags)),
+        6 => (array(), range()).prop_map(|(array, (at, count))| Op::Put(array, at, count)),
+        4 => (array(), range()).prop_map(|(array, (at, count))| Op::Take(array, at, count)),
+        1 => range().prop_map(|(at, count)| Op::MarkHotplug(at, count)),
+        1 => range().prop_map(|(at, count)| Op::ClearHotplug(at, count)),
+        1 => range().prop_map(|(at, count)| Op::MarkMirror(at, count)),
+        1 => range().prop_map(|(at, count)| Op::MarkNomap(at, count)),
+        1 => range().prop_map(|(at, count)| Op::ClearNomap(at, count)),
+        1 => range().prop_map(|(at, count)| Op::MarkDriverManaged(at, count)),
+        1 => range().prop_map(|(at, count)| Op::MarkNoinit(at, count)),
+        2 => (array(), range(), nid()).prop_map(|(array, (at, count), nid)| Op::SetNode(array, at, count, nid)),
+        1 => Just(Op::TakeNids),
+        1 => (7..14u32).prop_map(|align| Op::Trim(1 << align)),
+        1 => limit().prop_map(Op::Enforce),
+        1 => limit().prop_map(Op::LimitRemoveMap),
+        1 => range().prop_map(|(at, count)| Op::Cap(at, count)),
+        1 => limit().prop_map(Op::SetLimit),
+        1 => prop_oneof![Just(Direction::TopDown), Just(Direction::BottomUp)].prop_map(Op::SetDirection),
+        12 => (call, bounds).prop_map(|(call, bounds)| Op::Alloc(call, bounds)),
+    ]
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(newest, movable_node, kernelcore_mirror)| Policy {
+        rules: if newest { Rules::V6_12 } else { Rules::V6_1 },
+        movable_node,
+        kernelcore_mirror,
+        ..Policy::new()
+    })
+}
+
+/// The spaces: at 0, across 2^52, and up to the last address.
+fn origin() -> impl Strategy<Value = u64> {
+    let bytes = CELLS * CELL;
+    prop_oneof![Just(0), Just((1u64 << 52) - bytes / 2), Just(0u64.wrapping_sub(bytes))]
+}
+
+fn empty<const N: usize>(max: usize, policy: Policy) -> Memblock<N> {
+    let array = ArrayParts { regions: &[], max, total_size: 0, place: None };
+    let (current_limit, direction) = (u64::MAX, Direction::TopDown);
+    let parts = Parts { memory: array, reserved: array, current_limit, direction, policy };
+    Memblock::from_parts(&parts, Quiet).unwrap()
+}
+
+/// The address of a cell, or the last address.
+fn at(model: &Model, cell: u64) -> u64 {
+    model.origin.saturating_add(cell.saturating_mul(CELL))
+}
+
+fn bytes(cells: u64) -> u64 {
+    cells.saturating_mul(CELL)
+}
+
+/// What an operation needs of an array: `None` if it looks before it wants room.
+type Needs = Vec<(Array, Option<usize>)>;
+
+/// Does `op` to both. An error is returned; then the model is as before.
+fn apply<const N: usize>(memblock: &mut Memblock<N>, model: &mut Model, op: &Op) -> Result<(), (Error, Needs)> {
+    let set = |flag: RegionFlags| move |cell: &mut (Nid, RegionFlags)| cell.1 = cell.1.with(flag);
+    let clear = |flag: RegionFlags| move |cell: &mut (Nid, RegionFlags)| cell.1 = cell.1.without(flag);
+    let range = |cell: u64, count: u64| {
+        let (base, size) = (at(model, cell), bytes(count));
+        (base, size, base.saturating_add(size))
+    };
+    // What is put stays in the space; only at its upper end does the address space cut it.
+    let (last, cuts) = (CELLS, model.end() == u64::MAX);
+    let inside = |cell: u64, count: u64| range(cell, if cuts { count } else { count.min(last - cell) });
+    let isolates = |array| vec![(array, None)];
+
+    match *op {
+        Op::Add(cell, count, nid, flags) => {
+            let (base, size, end) = inside(cell, count);
+            let needs = vec![(Array::Memory, Some(model.missing(Array::Memory, base, end)))];
+            memblock.add_node(base, size, nid, flags).map_err(|e| (e, needs))?;
+            model.put(Array::Memory, base, end, nid, flags);
+        }
+        Op::Put(array, cell, count) => {
+            let (base, size, end) = inside(cell, count);
+            let needs = vec![(array, Some(model.missing(array, base, end)))];
+            let done = if array == Array::Memory { memblock.add(base, size) } else { memblock.reserve(base, size) };
+            done.map_err(|e| (e, needs))?;
+            model.put(array, base, end, Nid::UNSET, RegionFlags::NONE);
+        }
+        Op::Take(array, cell, count) => {
+            let (base, size, end) = range(cell, count);
+            let done = if array == Array::Memory { memblock.remove(base, size) } else { memblock.free(base, size) };
+            done.map_err(|e| (e, isolates(array)))?;
+            model.take(array, base, end);
+        }
+        Op::MarkHotplug(cell, count) => {
+            let (base, size, end) = range(cell, count);
+            memblock.mark_hotplug(base, size).map_err(|e| (e, isolates(Array::Memory)))?;
+            model.change(Array::Memory, base, end, set(RegionFlags::HOTPLUG));
+        }
+        Op::ClearHotplug(cell, count) => {
+            let (base, size, end) = range(cell, count);
+            memblock.clear_hotplug(base, size).map_err(|e| (e, isolates(Array::Memory)))?;
+            model.change(Array::Memory, base, end, clear(RegionFlags::HOTPLUG));
+        }
+        Op::MarkMirror(cell, count) => {
+            let (base, size, end) = range(cell, count);
+            memblock.mark_mirror(base, size).map_err(|e| (e, isolates(Array::Memory)))?;
+            if model.policy.kernelcore_mirror {
+                model.change(Array::Memory, base, end, set(RegionFlags::MIRROR));
+                model.policy.has_mirror = true;
+            }
+        }
+        Op::MarkNomap(cell, count) => {
+            let (base, size, end) = range(cell, count);
+            memblock.mark_nomap(base, size).map_err(|e| (e, isolates(Array::Memory)))?;
+            model.change(Array::Memory, base, end, set(RegionFlags::NOMAP));
+        }
+        Op::ClearNomap(cell, count) => {
+            let (base, size, end) = range(cell, count);
+            memblock.clear_nomap(base, size).map_err(|e| (e, isolates(Array::Memory)))?;
+            model.change(Array::Memory, base, end, clear(RegionFlags::NOMAP));
+        }
+        Op::MarkDriverManaged(cell, count) => {
+            let (base, size, end) = range(cell, count);
+            memblock.mark_driver_managed(base, size).map_err(|e| (e, isolates(Array::Memory)))?;
+            model.change(Array::Memory, base, end, set(RegionFlags::DRIVER_MANAGED));
+        }
+        Op::MarkNoinit(cell, count) => {
+            let (base, size, end) = range(cell, count);
+            memblock.reserved_mark_noinit(base, size).map_err(|e| (e, isolates(Array::Reserved)))?;
+            model.change(Array::Reserved, base, end, set(RegionFlags::RSRV_NOINIT));
+        }
+        Op::SetNode(array, cell, count, nid) => {
+            let (base, size, end) = range(cell, count);
+            memblock.set_node(array, base, size, nid).map_err(|e| (e, isolates(array)))?;
+            model.change(array, base, end, |cell| cell.0 = nid);
+        }
+        Op::TakeNids => {
+            // Region by region: it may stop half-way, so it is only tried where there is room.
+            if memblock.parts().reserved.max > 2 * CELLS as usize {
+                memblock.reserved_take_nids().unwrap();
+                model.take_nids();
+            }
+        }
+        Op::Trim(align) => {
+            memblock.trim_memory(align).unwrap();
+            model.trim(align);
+        }
+        Op::Enforce(cells) => {
+            let both = vec![(Array::Memory, None), (Array::Reserved, None)];
+            memblock.enforce_memory_limit(bytes(cells)).map_err(|e| (e, both))?;
+            if let Some(end) = model.end_of(bytes(cells)) {
+                model.take(Array::Memory, end, u64::MAX);
+                model.take(Array::Reserved, end, u64::MAX);
+            }
+        }
+        Op::LimitRemoveMap(cells) => {
+            let both = vec![(Array::Memory, None), (Array::Reserved, None)];
+            memblock.mem_limit_remove_map(bytes(cells)).map_err(|e| (e, both))?;
+            if let Some(end) = model.end_of(bytes(cells)) {
+                model.cap(0, end);
+            }
+            merge_nomap(memblock);
+        }
+        Op::Cap(cell, count) => {
+            let (base, size, end) = range(cell, count);
+            let both = vec![(Array::Memory, None), (Array::Reserved, None)];
+            memblock.cap_memory_range(base, size).map_err(|e| (e, both))?;
+            model.cap(base, end);
+            merge_nomap(memblock);
+        }
+        Op::SetLimit(cell) => {
+            model.limit = at(model, cell);
+            memblock.set_current_limit(model.limit);
+        }
+        Op::SetDirection(direction) => {
+            model.direction = direction;
+            memblock.set_direction(direction);
+        }
+        Op::Alloc(call, asked) => {
+            let place = |cell| if cell == 0 { 0 } else { at(model, cell) };
+            let bounds = Bounds { size: bytes(asked.size), min: place(asked.min), max: place(asked.max), ..asked };
+            allocate(memblock, model, call, bounds)?;
+        }
+    }
+    Ok(())
+}
+
+/// Capping leaves regions that must not be mapped in two where it cut; marking them again makes them one.
+fn merge_nomap<const N: usize>(memblock: &mut Memblock<N>) {
+    while let Some(pair) = memblock.memory().windows(2).find(|w| mergeable(&w[0], &w[1])) {
+        assert!(pair[0].flags.contains(RegionFlags::NOMAP));
+        let (base, size) = (pair[0].base, pair[0].size + pair[1].size);
+        if memblock.mark_nomap(base, size).is_err() {
+            return;
+        }
+    }
+}
+
+fn mergeable(a: &Region, b: &Region) -> bool {
+    (a.end(), a.nid, a.flags) == (b.base, b.nid, b.flags)
+}
+
+fn allocate<const N: usize>(
+    memblock: &mut Memblock<N>,
+    model: &mut Model,
+    call: Call,
+    bounds: Bounds,
+) -> Result<(), (Error, Needs)> {
+    let Bounds { size, align, min, max, nid } = bounds;
+    let capped = Bounds { max: max.min(model.limit), ..bounds };
+    let anywhere = Bounds { min: 0, max: 0, ..bounds };
+    let any = |bounds| Bounds { nid: Nid::NONE, ..bounds };
+    let (found, expected) = match call {
+        Call::PhysRange => (memblock.phys_alloc_range(bounds), model.find_with_fallbacks(any(bounds), &[min], true)),
+        Call::PhysTryNid => {
+            (memblock.phys_alloc_try_nid(size, align, nid), model.find_with_fallbacks(anywhere, &[0], true))
+        }
+        Call::RangeNid(fallback) => {
+            let any_node = fallback == Fallback::AnyNode;
+            (memblock.alloc_range_nid(bounds, fallback), model.find_with_fallbacks(bounds, &[min], any_node))
+        }
+        Call::TryNid => (memblock.alloc_try_nid(bounds), model.find_with_fallbacks(capped, &[min, 0], true)),
+        Call::ExactNid => (memblock.alloc_exact_nid_raw(bounds), model.find_with_fallbacks(capped, &[min, 0], false)),
+        Call::From => (
+            memblock.alloc_from(size, align, min),
+            model.find_with_fallbacks(any(Bounds { max: 0, ..bounds }), &[min, 0], true),
+        ),
+        Call::Node => (memblock.alloc_node(size, align, nid), model.find_with_fallbacks(anywhere, &[0], true)),
+    };
+    match found {
+        Ok(found) => {
+            assert_eq!(Some(found), expected, "{call:?} {bounds:x?}");
+            model.put(Array::Reserved, found, found + size, Nid::UNSET, RegionFlags::NONE);
+            Ok(())
+        }
+        Err(Error::NoRoom { .. }) => {
+            assert_eq!(None, expected, "{call:?} {bounds:x?}");
+            Ok(())
+        }
+        Err(error) => Err((error, vec![(Array::Reserved, Some(1))])),
+    }
+}
+
+/// Compares everything that can be asked.
+fn compare<const N: usize>(memblock: &Memblock<N>, model: &Model) {
+    assert_eq!(memblock.memory(), model.regions(Array::Memory));
+    assert_eq!(memblock.reserved(), model.regions(Array::Reserved));
+    assert_eq!(memblock.phys_mem_size(), model.bytes(Array::Memory) + model.stale);
+    assert_eq!(memblock.memory_bytes(), model.bytes(Array::Memory));
+    assert_eq!(memblock.reserved_size(), model.bytes(Array::Reserved));
+
+    for wanted in [RegionFlags::NONE, RegionFlags::MIRROR] {
+        for nid in [Nid::NONE, Nid(1)] {
+            let expected = model.free_regions(nid, wanted);
+            let found = memblock.free_ranges(nid, wanted).map(|f| (f.range.start(), f.range.size(), f.nid));
+            assert!(found.eq(expected.iter().map(|r| (r.base, r.size, r.nid))), "{expected:x?}");
+            let found = memblock.free_ranges(nid, wanted).rev().map(|f| f.range.start());
+            assert!(found.eq(expected.iter().rev().map(|r| r.base)), "{expected:x?}");
+        }
+    }
+    let free = model.memory.iter().zip(&model.reserved).filter(|(m, r)| m.is_some() && r.is_none()).count() as u64;
+    let last_byte = u64::from(model.end() == u64::MAX && model.memory.last().is_some_and(Option::is_some));
+    let last_free = last_byte * u64::from(model.reserved.last().is_some_and(Option::is_none));
+    assert_eq!(memblock.free_bytes(), free * CELL - last_free);
+}
+
+/// Compares the answers about addresses.
+fn compare_queries<const N: usize>(memblock: &Memblock<N>, model: &Model) {
+    for (i, address) in (0..CELLS as usize).zip((0..CELLS).map(|i| model.origin + i * CELL)) {
+        let memory = model.memory[i];
+        assert_eq!(memblock.is_memory(address), memory.is_some());
+        assert_eq!(memblock.is_reserved(address), model.reserved[i].is_some());
+        let mapped = memory.is_some_and(|(_, flags)| !flags.contains(RegionFlags::NOMAP));
+        assert_eq!(memblock.is_map_memory(address), mapped);
+        assert_eq!(memblock.is_region_memory(address, CELL), memory.is_some());
+        assert_eq!(memblock.is_region_reserved(address, CELL), model.reserved[i].is_some());
+        let five: Vec<_> = (i..i + 5).map(|j| model.memory.get(j).copied().flatten()).collect();
+        let beyond = i + 5 > CELLS as usize && model.end() != u64::MAX;
+        let in_one = memory.is_some() && !beyond && (i..(i + 5).min(CELLS as usize)).all(|j| model.memory[j] == memory);
+        assert_eq!(memblock.is_region_memory(address, 5 * CELL), in_one, "{five:?}");
+        assert_eq!(memblock.overlaps(Array::Memory, address, 5 * CELL), five.iter().any(Option::is_some));
+        let span = memblock.search_pfn_nid(address / 4096).map(|span| span.nid);
+        let first = ((address / 4096 * 4096 - model.origin) / CELL) as usize;
+        assert_eq!(span, model.memory[first].map(|(nid, _)| nid));
+    }
+    let regions = model.regions(Array::Memory);
+    assert_eq!(memblock.start_of_dram(), regions.first().map_or(0, |r| r.base));
+    assert_eq!(memblock.end_of_dram(), regions.last().map_or(0, Region::end));
+    let mapped = regions.iter().filter(|r| !r.flags.contains(RegionFlags::NOMAP)).map(|r| r.base);
+    assert!(memblock.mem_ranges().map(|r| r.start()).eq(mapped));
+    assert!(memblock.reserved_ranges().rev().map(|r| r.start()).eq(memblock.reserved().iter().rev().map(|r| r.base)));
+    for nid in [Nid(0), Nid::UNSET] {
+        let frames = |r: &&Region| (r.base.div_ceil(4096), r.end() / 4096);
+        let expected = regions.iter().filter(|r| nid == Nid::UNSET || r.nid == nid);
+        let expected: Vec<_> = expected.map(|r| frames(&r)).filter(|(start, end)| start < end).collect();
+        assert_eq!(memblock.pfn_ranges(nid).map(|r| (r.start, r.end)).collect::<Vec<_>>(), expected);
+    }
+}
+
+/// Compares what goes to the page allocator: each page that one free region covers, in aligned blocks.
+fn compare_pages<const N: usize>(memblock: &Memblock<N>, model: &Model) {
+    let (mut memblock, mut model) = (memblock.clone(), model.clone());
+    let Ok(blocks) = memblock.free_all(u64::MAX) else { return };
+    let mut pages = Vec::new();
+    for block in blocks {
+        assert!(block.order <= 10 && block.pfn % (1 << block.order) == 0, "{block:?}");
+        pages.extend(block.pfn..block.pfn + (1 << block.order));
+    }
+    let end = model.end();
+    model.change(Array::Memory, 0, end, |cell| cell.1 = cell.1.without(RegionFlags::HOTPLUG));
+    let free = model.free_regions(Nid::NONE, RegionFlags::NONE);
+    let expected: Vec<u64> = free.iter().flat_map(|r| r.base.div_ceil(4096)..r.end() / 4096).collect();
+    assert_eq!(pages, expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn does_what_the_model_does(origin in origin(), policy in policy(), ops in prop::collection::vec(op(), 1..40)) {
+        let mut memblock = empty::<2048>(2048, policy);
+        let mut model = Model::new(origin, policy);
+        for op in &ops {
+            apply(&mut memblock, &mut model, op).unwrap();
+            compare(&memblock, &model);
+        }
+        compare_queries(&memblock, &model);
+        compare_pages(&memblock, &model);
+    }
+
+    #[test]
+    fn a_full_array_loses_nothing(
+        origin in origin(), policy in policy(), max in 1..9usize, ops in prop::collection::vec(op(), 1..60),
+    ) {
+        let mut memblock = empty::<8>(max.min(8), policy);
+        let mut model = Model::new(origin, policy);
+        for op in &ops {
+            let before = (memblock.clone(), model.clone());
+            if let Err((error, needs)) = apply(&mut memblock, &mut model, op) {
+                let Error::Full { array, capacity } = error else { panic!("{error:?}") };
+                prop_assert_eq!(capacity, max.min(8));
+                // An operation that looks first wants the entries it needs, any other wants two.
+                let (_, needed) = needs.iter().find(|(wanting, _)| *wanting == array).unwrap();
+                let count = memblock.count(array);
+                let len = memblock.parts();
+                let len = if array == Array::Memory { len.memory.regions.len() } else { len.reserved.regions.len() };
+                prop_assert!(needed.map_or(count + 2, |needed| len + needed) > capacity);
+                prop_assert_eq!(memblock.parts(), before.0.parts());
+            }
+            if memblock.memory().windows(2).all(|w| !mergeable(&w[0], &w[1])) {
+                compare(&memblock, &model);
+            }
+        }
+    }
+
+    #[test]
+    fn an_array_that_grows_stays_clear(
+        policy in policy(), ops in prop::collection::vec(op(), 1..40), origin in origin(),
+    ) {
+        let policy = Policy { can_resize: true, ..policy };
+        let mut memblock = empty::<1024>(2, policy);
+        // Plenty of memory above or below the space for the arrays, so that the limit decides where they go.
+        memblock.add(1 << 40, 1 << 24).unwrap();
+        for op in &ops {
+            let before = memblock.clone();
+            let range = match *op {
+                Op::Put(Array::Reserved, cell, count) => Some((origin.saturating_add(cell * CELL), bytes(count))),
+                _ => None,
+            };
+            let Some((base, size)) = range else {
+                let mut ignored = Model::new(origin, policy);
+                if !matches!(op, Op::Alloc(..) | Op::LimitRemoveMap(_) | Op::Cap(..) | Op::Enforce(_)) {
+                    let _ = apply(&mut memblock, &mut ignored, op);
+                }
+                continue;
+            };
+            let result = memblock.reserve(base, size);
+            let grew = memblock.parts().reserved.max > before.parts().reserved.max;
+            if result.is_ok() && grew && memblock.parts().reserved.max == 2 * before.parts().reserved.max {
+                let place = memblock.parts().reserved.place.unwrap();
+                prop_assert!(before.is_region_memory(place.start(), place.size()), "in memory");
+                prop_assert!(!before.is_region_reserved(place.start(), place.size()), "free before");
+                prop_assert!(place.start() >= base.saturating_add(size) || place.end() <= base, "clear of the range");
+                prop_assert!(place.size() >= memblock.parts().reserved.max as u64 * 24);
+                prop_assert!(memblock.reserved().iter().any(|r| r.base <= place.start() && place.end() <= r.end()));
+            }
+            prop_assert!(memblock.reserved().is_sorted_by(|a, b| a.end() <= b.base));
+            prop_assert!(memblock.reserved().len() <= memblock.parts().reserved.max);
+        }
+    }
+}
