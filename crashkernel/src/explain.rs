@@ -79,7 +79,8 @@ impl<L: Log> Explain<'_, L> {
         }
     }
 
-    fn windows(&self, request: Request) {
+    /// Says what there is in each window that is tried, and what would have fitted.
+    pub(crate) fn windows(&self, request: Request) {
         let mut seen = None;
         for bounds in request.windows(self.rules) {
             seen = self.window(bounds, seen);
@@ -95,7 +96,7 @@ impl<L: Log> Explain<'_, L> {
         let low_mib = request.low_window().and_then(|w| self.holes.largest(w)).map_or(0, |(_, room)| room.size() >> 20);
         let high_mib = largest(Request { place: Place::High, low_size: low_mib << 20, ..request });
 
-        if high_mib > size_mib && low_mib << 20 < request.low_size {
+        if high_mib > size_mib {
             self.log.warn(Event::BothWouldFit { size_mib: high_mib, low_mib });
         }
         match size_mib {
@@ -159,7 +160,7 @@ impl<L: Log> Explain<'_, L> {
             _ => {}
         }
         let anywhere = Request { place: Place::Anywhere, ..request };
-        if size < self.system_ram && self.holes.succeeds(anywhere, self.rules) {
+        if self.holes.succeeds(anywhere, self.rules) {
             self.log.warn(Event::Hint { text: "without @BASE a place of that size would be found" });
         }
     }

@@ -57,13 +57,16 @@ impl<'a> Holes<'a> {
     }
 
     /// Returns the most whole MiB that `request` could have asked for instead; 0 if even one is too much.
+    ///
+    /// 6.12 refuses to give away all of `system_ram`, in bytes.
     pub(crate) fn largest_request(self, request: Request, rules: Rules, system_ram: u64) -> u64 {
         let sized = |size_mib: u64| Request { size: size_mib << 20, ..request };
+        let most = if rules < Rules::V6_12 { u64::MAX } else { system_ram.saturating_sub(1) };
         let windows = request.windows(rules);
         let sizes = windows.iter().flat_map(|w| self.pieces().filter_map(|hole| room(hole, *w)));
         sizes
-            .map(|room| room.size() >> 20)
-            .filter(|mib| *mib > 0 && (rules < Rules::V6_12 || mib << 20 < system_ram))
+            .map(|room| room.size().min(most) >> 20)
+            .filter(|mib| *mib > 0)
             .filter(|mib| self.succeeds(sized(*mib), rules))
             .max()
             .unwrap_or(0)

@@ -6,7 +6,7 @@ use crate::holes::{Holes, Hotplug};
 use crate::message::Event;
 use crate::place::{place_low, place_main};
 use crate::report::Report;
-use crate::{Error, LOW_MAX, Options, Reservation};
+use crate::{Error, LOW_MAX, LookUp, Options, ParseErrorKind, Place, Request, Reservation};
 use handoff::{EarlyMemory, Ledger, Log, PhysRange, Region, Rules};
 
 /// Reserves what `crashkernel=` asks for and says so as Linux does; `None` if it asks for nothing.
@@ -28,11 +28,26 @@ pub fn reserve<M: EarlyMemory, L: Log>(
     let system_ram = memory.memory_size();
     let options = Options::read(command_line, system_ram, rules);
     let report = Report { command_line, rules, log };
+    let explain = |memory| {
+        let holes = Holes::new(memory, Hotplug::of(command_line));
+        Explain { rules, system_ram, holes, ledger, log }
+    };
 
     report.look_ups(&options);
-    let Some(request) = options.request(rules).inspect_err(|e| report.silent(e))? else {
-        report.nothing(&options);
-        return Ok(None);
+    let request = match options.request(rules) {
+        Ok(Some(request)) => request,
+        Ok(None) => {
+            report.nothing(&options);
+            return Ok(None);
+        }
+        Err(error) => {
+            report.silent(&error);
+            if let ParseErrorKind::ExceedsRam { size, .. } = error.kind {
+                let place = if error.look_up == LookUp::High { Place::High } else { Place::Anywhere };
+                explain(memory).windows(Request { size, place, low_size: options.default_low });
+            }
+            return Err(error.into());
+        }
     };
     report.request(&options, request);
 
@@ -49,8 +64,7 @@ pub fn reserve<M: EarlyMemory, L: Log>(
             Ok(Some(reservation))
         }
         Err(error) => {
-            let holes = Holes::new(memory, Hotplug::of(command_line));
-            Explain { rules, system_ram, holes, ledger, log }.failure(request, error);
+            explain(memory).failure(request, error);
             Err(error)
         }
     }

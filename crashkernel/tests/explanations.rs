@@ -11,11 +11,12 @@ fn claim(ledger: &mut Ledger, owner: Owner, start: u64, end: u64) {
     ledger.claim(owner, PhysRange::new(start, end).unwrap()).unwrap();
 }
 
-/// The 2 GiB PC with its account: low memory, image, and a node's block at the top.
+/// The 2 GiB PC with its account: low memory, image, a node's block at the top, and memory that was limited away.
 fn ledger() -> Ledger {
     let mut ledger = Ledger::new();
     claim(&mut ledger, Owner::LOW_MEMORY, 0x1000, 0x9f000);
     claim(&mut ledger, Owner::BOOT_IMAGE, 0x100_0000, 0x381_1000);
+    claim(&mut ledger, Owner::LIMIT, 0x8000_0000, 0xc000_0000);
     claim(&mut ledger, Owner::NODE_DATA, 0x7ffb_5000, 0x7ffe_0000);
     ledger
 }
@@ -137,6 +138,57 @@ fn no_room_on_a_small_machine() {
         crashkernel:   632 KB taken: low 1 MiB
         crashkernel:   172 KB taken: node data
         crashkernel: crashkernel=1983M,high would fit
+    "#]],
+    );
+}
+
+#[test]
+fn all_of_memory_is_never_advised_where_it_is_refused() {
+    let memory = Fake::new(&[(16 * MIB, 80 * MIB), (112 * MIB, 144 * MIB)], &[]);
+    check(
+        "crashkernel=1G,high",
+        Rules::V6_12,
+        &memory,
+        &Ledger::new(),
+        &expect![[r#"
+          crashkernel=1G,high
+                      ^
+        crashkernel: 1024 MB is not smaller than the system's 96 MB of RAM; nothing is reserved
+        crashkernel: [mem 0x0000000100000000-0x00003fffffffffff] has 0 MB of memory, 0 MB of it free
+        crashkernel:   no hole is large enough to be aligned
+        crashkernel: [mem 0x0000000000000000-0x00000000ffffffff] has 96 MB of memory, 96 MB of it free
+        crashkernel:   largest hole [mem 0x0000000001000000-0x0000000004ffffff] takes 64 MB when aligned to 16 MB
+        crashkernel: crashkernel=64M,high would fit
+    "#]],
+    );
+    let memory = Fake::new(&[(16 * MIB, 80 * MIB)], &[]);
+    check(
+        "crashkernel=1G",
+        Rules::V6_12,
+        &memory,
+        &Ledger::new(),
+        &expect![[r#"
+              crashkernel=1G
+                          ^
+            crashkernel: 1024 MB is not smaller than the system's 64 MB of RAM; nothing is reserved
+            crashkernel: [mem 0x0000000000000000-0x00000000ffffffff] has 64 MB of memory, 64 MB of it free
+            crashkernel:   largest hole [mem 0x0000000001000000-0x0000000004ffffff] takes 64 MB when aligned to 16 MB
+            crashkernel: [mem 0x0000000100000000-0x00003fffffffffff] has 0 MB of memory, 0 MB of it free
+            crashkernel:   no hole is large enough to be aligned
+            crashkernel: crashkernel=63M would fit
+        "#]],
+    );
+    check(
+        "crashkernel=1G",
+        Rules::V6_1,
+        &memory,
+        &Ledger::new(),
+        &expect![[r#"
+        crashkernel reservation failed - No suitable area found.
+        crashkernel: [mem 0x0000000001000000-0x00000000ffffffff] has 64 MB of memory, 64 MB of it free
+        crashkernel:   largest hole [mem 0x0000000001000000-0x0000000004ffffff] takes 64 MB when aligned to 16 MB
+        crashkernel: [mem 0x0000000001000000-0x00003fffffffffff] has 64 MB of memory, 64 MB of it free
+        crashkernel: crashkernel=64M would fit
     "#]],
     );
 }
@@ -265,10 +317,18 @@ fn what_linux_is_silent_about() {
         "crashkernel=8G",
         Rules::V6_12,
         &expect![[r#"
-          crashkernel=8G
-                      ^
-        crashkernel: 8192 MB is not smaller than the system's 2047 MB of RAM; nothing is reserved
-    "#]],
+              crashkernel=8G
+                          ^
+            crashkernel: 8192 MB is not smaller than the system's 2047 MB of RAM; nothing is reserved
+            crashkernel: [mem 0x0000000000000000-0x00000000ffffffff] has 2047 MB of memory, 2006 MB of it free
+            crashkernel:   largest hole [mem 0x0000000003811000-0x000000007ffb4fff] takes 1983 MB when aligned to 16 MB
+            crashkernel:   40 MB taken: boot image
+            crashkernel:   632 KB taken: low 1 MiB
+            crashkernel:   172 KB taken: node data
+            crashkernel: [mem 0x0000000100000000-0x00003fffffffffff] has 0 MB of memory, 0 MB of it free
+            crashkernel:   no hole is large enough to be aligned
+            crashkernel: crashkernel=1983M would fit
+        "#]],
     );
     on_2g(
         "crashkernel=64M@foo",
@@ -287,6 +347,14 @@ fn what_linux_is_silent_about() {
         crashkernel: ignored from here on
         crashkernel: `,high` is not used: the plain crashkernel= goes before it
         Reserving 64MB of memory at 256MB for crashkernel (System RAM: 2047MB)
+    "#]],
+    );
+    on_2g(
+        "crashkernel=64M crashkernel=96M",
+        Rules::V6_1,
+        &expect![[r#"
+        crashkernel: 1 earlier of the same form ignored, crashkernel=96M counts
+        Reserving 96MB of memory at 1936MB for crashkernel (System RAM: 2047MB)
     "#]],
     );
     on_2g(

@@ -218,6 +218,9 @@ fn pitfall_malformed_low() {
     let (result, log) = run(line, Rules::V6_12, &mut memory.clone());
     assert!(matches!(result, Err(Error::Value(_))), "an error");
     assert_eq!(log.linux(), ["crashkernel: unrecognized char: x"]);
+
+    let (_, log) = run("crashkernel=3500M crashkernel=x,low", Rules::V6_12, &mut memory.clone());
+    assert_eq!(log.linux().len(), 2, "not looked at beside the plain form");
 }
 
 #[test]
