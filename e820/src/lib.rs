@@ -63,7 +63,8 @@
 //! # Limits
 //! - The rules of 5.4 are those of 6.1 here. The table has no entries from EFI or from firmware quirks but those that the
 //!   caller adds, and `mem=` has no say over memory that is plugged in later.
-//! - A table of the default size has 7.5 KiB, and sanitizing takes 12 KiB of stack.
+//! - A table of the default size has 7.5 KiB, and sanitizing takes 12 KiB of stack. The stage as a whole, hand-offs decoded and
+//!   encoded, takes about 110 KiB.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -41,14 +41,10 @@ impl Stage for Sanitize {
         let mut ledger = input.ledger;
         ledger.firmware_ram = firmware.ram_bytes();
 
-        let user = user_map(&firmware, command_line, &mut ledger, &log);
-        let given = user.unwrap_or(firmware);
-        let mut table = given.clone();
-        trim_bios_range(&mut table, &log)?;
-        claim_lost(&mut ledger, Owner::BIOS, &given, &table)?;
-        let trimmed = table.clone();
-        give_up_unreachable(&mut table, &log)?;
-        claim_lost(&mut ledger, Owner::UNREACHABLE, &trimmed, &table)?;
+        let mut table = firmware.clone();
+        apply_user_map(&mut table, &firmware, command_line, &mut ledger, &log)?;
+        take_for_bios(&mut table, &mut ledger, &log)?;
+        give_up_unreachable(&mut table, &mut ledger, &log)?;
 
         let max_pfn = end_of_ram_pfn(&table, MAX_ARCH_PFN, rules, &log);
         let low_max_pfn = end_of_low_ram_pfn(&table, max_pfn, MAX_ARCH_PFN, rules, &log);
@@ -87,20 +83,30 @@ fn firmware_map<L: Log>(raw: &[RawEntry], log: &L) -> Result<Entries, Error> {
     Ok(table)
 }
 
-/// Returns the map that `mem=` and `memmap=` make, if they are there and leave something to boot with.
+/// Makes the table what `mem=` and `memmap=` want, if that leaves something to boot with.
 ///
-/// Differs from Linux where Linux panics, or runs out of memory a little later.
-fn user_map<L: Log>(firmware: &Entries, command_line: &str, ledger: &mut Ledger, log: &L) -> Option<Entries> {
-    let mut table = firmware.clone();
-    if !apply_parameters(&mut table, command_line, log) {
-        return None;
+/// Differs from Linux where Linux panics, or runs out of memory a little later: the firmware's map is used.
+fn apply_user_map<L: Log>(
+    table: &mut Entries,
+    firmware: &Entries,
+    command_line: &str,
+    ledger: &mut Ledger,
+    log: &L,
+) -> Result<(), Error> {
+    if !apply_parameters(table, command_line, log) {
+        return Ok(());
     }
-    let checked = finish_early_params(&mut table, log).and_then(|()| account_for_user(firmware, &table, ledger));
-    checked.inspect_err(|why| log.error(Line::Undone { why: *why })).ok().map(|()| table)
+    if let Err(why) = finish_early_params(table, log).and_then(|()| check_user_map(table, firmware, ledger)) {
+        log.error(Line::Undone { why });
+        table.clone_from(firmware);
+    }
+    ram_lost(firmware, table).try_for_each(|range| ledger.claim(Owner::LIMIT, range))?;
+    ledger.added = ram_lost(table, firmware).map(PhysRange::size).sum();
+    Ok(())
 }
 
-/// Checks that a boot can go on with the user's map, and enters the difference into the account.
-fn account_for_user(firmware: &Entries, user: &Entries, ledger: &mut Ledger) -> Result<(), Error> {
+/// Checks that a boot can go on with the user's map, and that table and ledger have room for what follows.
+fn check_user_map(user: &Entries, firmware: &Entries, ledger: &Ledger) -> Result<(), Error> {
     if !has_frame(user, 1 << 20) {
         return Err(Error::NoRamLeft);
     }
@@ -109,18 +115,29 @@ fn account_for_user(firmware: &Entries, user: &Entries, ledger: &mut Ledger) -> 
     }
     // The other half is for those who come later.
     let (pieces, capacity) = (ram_lost(firmware, user).count(), CLAIMS / 2);
-    if pieces > capacity {
+    if ledger.claims().len() + pieces > capacity {
         return Err(Error::TooManyPieces { pieces, capacity });
     }
-
-    claim_lost(ledger, Owner::LIMIT, firmware, user)?;
-    ledger.added = ram_lost(user, firmware).map(PhysRange::size).sum();
     Ok(())
 }
 
+/// Does [`trim_bios_range`], and says in the account what that takes.
+fn take_for_bios<L: Log>(table: &mut Entries, ledger: &mut Ledger, log: &L) -> Result<(), Error> {
+    for range in [PhysRange::new(0, FRAME_BYTES), PhysRange::new(0xa_0000, 0x10_0000)].into_iter().flatten() {
+        for ram in table.of_kind(Some(MemoryKind::RAM)).filter_map(|r| r.intersection(range)) {
+            ledger.claim(Owner::BIOS, ram)?;
+        }
+    }
+    trim_bios_range(table, log)
+}
+
 /// Makes RAM above what page tables reach reserved. Linux leaves it in the map and never uses it.
-fn give_up_unreachable<L: Log>(table: &mut Entries, log: &L) -> Result<(), Error> {
+fn give_up_unreachable<L: Log>(table: &mut Entries, ledger: &mut Ledger, log: &L) -> Result<(), Error> {
     let Some(beyond) = PhysRange::new(MAX_ARCH_PFN * FRAME_BYTES, u64::MAX) else { return Ok(()) };
+    for ram in table.ram().filter_map(|r| r.intersection(beyond)) {
+        ledger.claim(Owner::UNREACHABLE, ram)?;
+    }
+
     let mut bytes = 0;
     for kind in [MemoryKind::RAM, MemoryKind::RESERVED_KERN] {
         if table.mapped_any(beyond, Some(kind)) {
@@ -138,13 +155,6 @@ fn give_up_unreachable<L: Log>(table: &mut Entries, log: &L) -> Result<(), Error
 fn has_frame(table: &Entries, start: u64) -> bool {
     let reachable = PhysRange::new(start, MAX_ARCH_PFN * FRAME_BYTES);
     table.ram().filter_map(|r| r.intersection(reachable?)).any(|r| r.inward().is_some())
-}
-
-fn claim_lost(ledger: &mut Ledger, owner: Owner, before: &Entries, after: &Entries) -> Result<(), Error> {
-    let mut claimed = ledger.clone();
-    ram_lost(before, after).try_for_each(|range| claimed.claim(owner, range))?;
-    *ledger = claimed;
-    Ok(())
 }
 
 /// Returns the entries as ranges; an empty one, left where the only entry was cut out, has no bytes to hand on.

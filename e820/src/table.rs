@@ -62,7 +62,7 @@ impl<const N: usize> Table<N> {
     #[must_use]
     pub fn mapped_all(&self, range: PhysRange, kind: Option<MemoryKind>) -> bool {
         let mut rest = Some(range);
-        for piece in self.ranges(kind) {
+        for piece in self.of_kind(kind) {
             rest = match rest {
                 Some(r) if piece.contains(r.start()) => PhysRange::new(piece.end(), r.end()),
                 _ => rest,
@@ -76,7 +76,7 @@ impl<const N: usize> Table<N> {
     /// Linux: `e820__mapped_any` (6.1).
     #[must_use]
     pub fn mapped_any(&self, range: PhysRange, kind: Option<MemoryKind>) -> bool {
-        self.ranges(kind).any(|piece| piece.overlaps(range))
+        self.of_kind(kind).any(|piece| piece.overlaps(range))
     }
 
     /// Returns the ranges that Linux would give to memblock: RAM, and RAM set aside for `setup_data`.
@@ -90,7 +90,8 @@ impl<const N: usize> Table<N> {
         self.ram().map(PhysRange::size).sum()
     }
 
-    fn ranges(&self, kind: Option<MemoryKind>) -> impl Iterator<Item = PhysRange> {
+    /// Returns the ranges of the entries of `kind`, or of any kind, in the order of the table.
+    pub fn of_kind(&self, kind: Option<MemoryKind>) -> impl Iterator<Item = PhysRange> {
         self.entries.iter().filter(move |e| kind.is_none_or(|k| e.kind == k)).filter_map(range_of)
     }
 

@@ -131,6 +131,16 @@ fn memmap_0_takes_all_ram_and_mem_0_none() {
     assert_eq!(rows(&t), [(0, 0, 0), (GIB, GIB, 2)]);
 }
 
+#[test]
+fn a_size_is_cut_at_the_last_address() {
+    let mut t = table(&[(0, GIB, 1), (GIB, GIB, 2)]);
+    let lines = Lines::default();
+    apply_parameters(&mut t, "memmap=0xffffffffffffffff%4K memmap=0%0", &lines);
+    assert_eq!(rows(&t), [(0, 4096, 1), (0, 0, 0)]);
+    let empty = "e820: remove [mem 0x00000000-0xffffffffffffffff] ";
+    assert_eq!(lines.all()[..2], ["e820: remove [mem 0x00001000-0xfffffffffffffffe] ", empty]);
+}
+
 /// A boot loader that expands `$` turns `memmap=64M$512M` into `memmap=64M12M`.
 #[test]
 fn a_lost_dollar_is_pointed_out() {
