@@ -51,7 +51,7 @@
 //! # Limits
 //! - Xen's refusal (`Ignoring crashkernel for a Xen PV domain`) is not modelled, and neither is the growth of the software
 //!   I/O TLB under memory encryption.
-//! - An explanation costs time in the square of the number of regions, and no memory.
+//! - The explanation of a failed search costs time that grows with the cube of the number of regions.
 #![no_std]
 #![forbid(unsafe_code)]
 
