@@ -40,7 +40,11 @@ fn place(report: &str, program: &Path) -> String {
 /// Leaves out the frames of Rust's own library, unless there are no others.
 fn own_code(frames: Vec<String>) -> Vec<String> {
     let own = |frame: &&String| !frame.contains(" at /rustc/");
-    if frames.iter().any(|frame| own(&frame)) { frames.into_iter().filter(|frame| own(&frame)).collect() } else { frames }
+    if frames.iter().any(|frame| own(&frame)) {
+        frames.into_iter().filter(|frame| own(&frame)).collect()
+    } else {
+        frames
+    }
 }
 
 fn parse_hex(text: &str) -> Option<u64> {
