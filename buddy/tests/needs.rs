@@ -273,7 +273,7 @@ fn what_comes_back_stays_in_its_node() {
     let mut layout = Layout::new(&zones, &memory, &[256..1800]).cut(2048);
     let mut buddy = started(&mut layout);
     assert_eq!(buddy.free_reserved(frames(256..1800)).map(|given| given.frames), Ok(1544));
-    assert_eq!(buddy.zones().iter().map(|zone| zone.free()).collect::<Vec<_>>(), [1348, 700]);
+    assert_eq!(buddy.zones().iter().map(ZoneState::free).collect::<Vec<_>>(), [1348, 700]);
     assert_eq!(buddy.validate(), Ok(()));
 }
 
@@ -331,6 +331,18 @@ fn giant_blocks_pass_by_holes() {
     assert_eq!(buddy.allocate_giant(Request::order(19)), Err(Error::Order { order: 19, max: 18 }));
     buddy.free_exact(frames(8192..8192 + 4096)).unwrap();
     assert_eq!(buddy.allocate_giant(Request::order(12)).map(pfn), Ok(8192));
+}
+
+#[test]
+fn giant_blocks_lie_in_one_node() {
+    let zones = [(0, NORMAL, 0..8192), (1, NORMAL, 1024..2048)];
+    let memory = [(0, 0..1024), (1, 1024..2048), (0, 2048..8192)];
+    let mut layout = Layout::new(&zones, &memory, &[]).cut(8192);
+    let mut buddy = started(&mut layout);
+    assert_eq!(buddy.allocate_giant(Request::order(12)).map(pfn), Ok(4096));
+    assert!(matches!(buddy.allocate_giant(Request::order(12)), Err(Error::OutOfMemory { .. })));
+    assert_eq!(buddy.allocate_giant(Request::order(11)).map(pfn), Ok(2048));
+    assert_eq!(buddy.validate(), Ok(()));
 }
 
 /// The next block handed out is the last one freed, unless it is likely to merge soon.
