@@ -126,7 +126,7 @@ fn refuse<L: Log>(name: Name, value: &str, refusal: Refusal, log: &L) {
 impl Refusal {
     const fn instead(self, name: Name) -> &'static str {
         match self {
-            Self::Junk | Self::KindTooLarge => "memmap=SIZE%START-OLDTYPE+NEWTYPE",
+            Self::Junk => "memmap=SIZE%START-OLDTYPE+NEWTYPE",
             Self::NoNumber | Self::Zero | Self::NoPentium => name.example(),
         }
     }
@@ -187,7 +187,10 @@ mod tests {
             (
                 "memmap=1%0+0x100000000",
                 true,
-                &["memmap=1%0+0x100000000 was ignored: a type has 32 bits; write memmap=SIZE%START-OLDTYPE+NEWTYPE"],
+                &[
+                    "memmap=1%0+0x100000000: a number is too large, what is left of it was used; write a smaller one",
+                    "e820: remove [mem 0x00000000-0x00000000] ",
+                ],
             ),
             (
                 "mem=1K",

@@ -49,8 +49,6 @@
 //! - A full table is an error that keeps everything. Linux drops what does not fit, which may be the rest of an entry it
 //!   has just cut, and cuts the result of sanitizing at the capacity.
 //! - Changing a type into itself (`memmap=1M%0-1+1`) is an error; Linux stops with a BUG.
-//! - A unit without a number (`memmap=exact`) is no number; Linux takes its `e` as a size of 0 and removes all RAM.
-//! - A type beyond 32 bits in `memmap=` is refused; Linux uses its low half.
 //! - What `mem=` and `memmap=` ignore, cut off or do without effect is said; Linux is silent about most of it.
 //! - Of a `SETUP_E820_EXT` node only a wrapping entry is left out; Linux leaves out the following ones too.
 //! - Sanitizing takes O(n log n) steps; Linux searches all open entries at each edge.

@@ -60,9 +60,9 @@ handoff::messages! {
         /// A parameter was applied, but not all of its text.
         Rest { name: &'a str, value: &'a str, rest: &'a str } =>
             ("{}={}: \"{}\" at the end was ignored; units are K, M, G, T, P and E, without a B", name, value, rest);
-        /// A number is larger than 64 bits.
+        /// A number is larger than 64 bits, or a type than 32.
         Wrapped { name: &'a str, value: &'a str } =>
-            ("{}={}: a number is larger than 64 bits, what is left of it was used; write a smaller one", name, value);
+            ("{}={}: a number is too large, what is left of it was used; write a smaller one", name, value);
         /// A start address is missing.
         NoStart { value: &'a str } => ("memmap={}: no start address, 0 was used; write memmap=SIZE@START", value);
         /// A parameter was applied and made no difference.

@@ -41,7 +41,7 @@ pub struct Parsed<'a> {
     pub edit: Edit,
     /// The text behind it, which Linux ignores.
     pub rest: &'a str,
-    /// Whether a number was larger than 64 bits. Linux uses what is left of it.
+    /// Whether a number was larger than 64 bits, or a type than 32. What is left of it is used, as in Linux.
     pub wrapped: bool,
     /// Whether the start address is missing. Linux uses 0.
     pub no_start: bool,
@@ -58,8 +58,6 @@ pub enum Refusal {
     NoPentium,
     /// Text after a `%` form.
     Junk,
-    /// A type that does not fit 32 bits. Linux uses its low half.
-    KindTooLarge,
 }
 
 impl Refusal {
@@ -69,7 +67,7 @@ impl Refusal {
         match self {
             Self::NoPentium => false,
             Self::NoNumber => matches!(name, Name::Mem),
-            Self::Zero | Self::Junk | Self::KindTooLarge => true,
+            Self::Zero | Self::Junk => true,
         }
     }
 
@@ -79,7 +77,6 @@ impl Refusal {
             Self::Zero => "it would take away all memory",
             Self::NoPentium => "it is for 32-bit kernels",
             Self::Junk => "there is text behind it",
-            Self::KindTooLarge => "a type has 32 bits",
         }
     }
 }
@@ -145,14 +142,8 @@ fn percent(mut text: Text<'_>, size: u64) -> Result<Parsed<'_>, Refusal> {
     if !text.rest.is_empty() {
         return Err(Refusal::Junk);
     }
-    let kind = |number: u64| match u32::try_from(number) {
-        Ok(0) => Ok(None),
-        Ok(number) => Ok(Some(MemoryKind(number))),
-        // Linux cuts the number to 32 bits and works on a type nobody wrote.
-        Err(_) => Err(Refusal::KindTooLarge),
-    };
 
-    Ok(text.done(match (kind(old)?, kind(new)?) {
+    Ok(text.done(match (old, new) {
         (Some(old), Some(new)) => Edit::Update { start, size, old, new },
         (None, Some(kind)) => Edit::Add(RawEntry { addr: start, size, kind }),
         (kind, None) => Edit::Remove { start, size, kind },
@@ -171,32 +162,28 @@ impl<'a> Text<'a> {
         Self { rest, wrapped: false, no_start: false }
     }
 
-    /// Reads a number with its unit. Linux takes a unit without digits, such as the first letter of `memmap=exact`, as 0
-    /// and removes all RAM; here that is no number.
+    /// Reads a number with its unit. A unit alone, such as the first letter of `memmap=exact`, is a number: 0.
     fn size(&mut self) -> Option<u64> {
-        if !self.rest.starts_with(|c: char| c.is_ascii_digit()) {
-            return None;
-        }
         let (number, used) = memparse(self.rest.as_bytes());
         self.wrapped |= exceeds_64_bits(&self.rest[..used]);
         self.rest = &self.rest[used..];
-        Some(number)
+        (used > 0).then_some(number)
     }
 
     /// Reads the address behind the character at the front.
     fn start(&mut self) -> u64 {
         self.rest = &self.rest[1..];
-        let start = self.size();
-        self.no_start = start.is_none();
-        start.unwrap_or(0)
+        self.no_start = !self.rest.starts_with(|c: char| c.is_ascii_digit());
+        self.size().unwrap_or(0)
     }
 
-    fn kind(&mut self, sign: char) -> u64 {
-        let Some(rest) = self.rest.strip_prefix(sign) else { return 0 };
+    /// Reads a type of 32 bits, of which 0 is none; a larger number loses bits.
+    fn kind(&mut self, sign: char) -> Option<MemoryKind> {
+        let rest = self.rest.strip_prefix(sign)?;
         let (number, used) = strtoull(rest.as_bytes());
-        self.wrapped |= exceeds_64_bits(&rest[..used]);
+        self.wrapped |= exceeds_64_bits(&rest[..used]) || number > u64::from(u32::MAX);
         self.rest = &rest[used..];
-        number
+        Some(MemoryKind(number as u32)).filter(|kind| kind.0 != 0)
     }
 
     const fn done(&self, edit: Edit) -> Parsed<'a> {
@@ -249,18 +236,19 @@ mod tests {
             ("64M", Edit::Limit(64 << 20), ""),
             ("0", Edit::Limit(0), ""),
             ("64M&1", Edit::Limit(64 << 20), "&1"),
+            ("K", Edit::Limit(0), ""),
+            ("exact", Edit::Limit(0), "xact"),
+            ("K@1M", entry(1 << 20, 0, 1), ""),
         ] {
             assert_eq!(parse_memmap(piece), Ok(Parsed { edit, rest, wrapped: false, no_start: false }), "{piece}");
         }
         for (piece, refusal) in [
             ("", Refusal::NoNumber),
             ("@1M", Refusal::NoNumber),
-            ("K", Refusal::NoNumber),
-            ("exact", Refusal::NoNumber),
+            ("auto", Refusal::NoNumber),
             ("-1@0", Refusal::NoNumber),
             ("1%2+1-2", Refusal::Junk),
             ("1%2-1+2x", Refusal::Junk),
-            ("1%2+0x100000000", Refusal::KindTooLarge),
         ] {
             assert_eq!(parse_memmap(piece), Err(refusal), "{piece}");
         }
@@ -273,7 +261,7 @@ mod tests {
             ("512MB", Ok((512 << 20, "B"))),
             ("1G@2G", Ok((1 << 30, "@2G"))),
             ("0", Err(Refusal::Zero)),
-            ("K", Err(Refusal::NoNumber)),
+            ("K", Err(Refusal::Zero)),
             ("16E", Err(Refusal::Zero)),
             ("", Err(Refusal::NoNumber)),
             ("all", Err(Refusal::NoNumber)),
@@ -298,6 +286,7 @@ mod tests {
             ("18446744073709551616@0", true, false),
             ("0x1ffffffffffffffff@0", true, false),
             ("1M@64E", true, false),
+            ("1%2+0x100000000", true, false),
             ("1M@", false, true),
             ("1M@x", false, true),
             ("1M@K", false, true),

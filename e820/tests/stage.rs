@@ -62,7 +62,7 @@ fn recorded_boots() {
 
 #[test]
 fn the_log_of_a_boot() {
-    let (_, lines) = boot(PC, "quiet mem=512MB memmap=64K$16M,1M@0 memmap=exact");
+    let (_, lines) = boot(PC, "quiet mem=512MB memmap=64K$16M,1M@0 memmap=auto");
     expect![[r#"
         BIOS-provided physical RAM map:
         BIOS-e820: [mem 0x0000000000000000-0x00000000bfffffff] usable
@@ -70,7 +70,7 @@ fn the_log_of_a_boot() {
         BIOS-e820: [mem 0x0000000100000000-0x000000013fffffff] usable
         mem=512MB: "B" at the end was ignored; units are K, M, G, T, P and E, without a B
         e820: remove [mem 0x20000000-0xfffffffffffffffe] usable
-        memmap=exact was ignored: it does not start with a size; write memmap=SIZE$START, say
+        memmap=auto was ignored: it does not start with a size; write memmap=SIZE$START, say
         user-defined physical RAM map:
         user: [mem 0x0000000000000000-0x0000000000ffffff] usable
         user: [mem 0x0000000001000000-0x000000000100ffff] reserved
