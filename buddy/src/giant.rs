@@ -3,7 +3,7 @@
 
 use crate::list::{self, page};
 use crate::{Buddy, Error, Request};
-use handoff::{Frame, FrameState, MAX_ORDER, PhysRange};
+use handoff::{Frame, FrameState, MAX_ORDER};
 use x86_64::structures::paging::PhysFrame;
 
 /// The largest order of a giant block: 2^18 frames, 1 GiB.
@@ -13,8 +13,8 @@ impl<const Z: usize> Buddy<'_, Z> {
     /// Allocates 2^order adjacent frames of one zone, order 11 to 18, that start at a multiple of their size; returns the
     /// first.
     ///
-    /// Slow: it looks through the zone in steps of 4 MiB. The lowest place is taken. Give it back with
-    /// [`free_exact`](Self::free_exact). Linux: `alloc_contig_pages` (6.1).
+    /// Slow: it looks through the zone in steps of 4 MiB. The lowest place is taken. Give its bytes back
+    /// with [`free_exact`](Self::free_exact). Linux: `alloc_contig_pages` (6.1).
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] if there are not enough adjacent free blocks of the largest order; [`Error::Order`] for more
@@ -36,12 +36,6 @@ impl<const Z: usize> Buddy<'_, Z> {
             self.mark_allocated(block, MAX_ORDER)?;
         }
         Ok(self.physical(self.sections.frame(start)?))
-    }
-
-    /// Returns the range of a giant block.
-    #[must_use]
-    pub fn giant_range(frame: PhysFrame, order: u8) -> Option<PhysRange> {
-        PhysRange::from_size(frame.start_address().as_u64(), handoff::FRAME_BYTES << order.min(MAX_GIANT_ORDER))
     }
 
     /// Returns the lowest place in a zone where a giant block is free.
