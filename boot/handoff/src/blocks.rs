@@ -100,7 +100,8 @@ impl Handoff for Blocks {
             Err("claims are sorted and disjoint")
         } else if self.ledger.total(Account::Reserved) != self.reserved_bytes() {
             Err("every reserved byte of memory has an owner")
-        } else if self.ledger.firmware_ram + self.ledger.added != self.ledger.total(Account::Lost) + self.memory_bytes()
+        } else if self.ledger.firmware_ram.checked_add(self.ledger.added)
+            != self.ledger.total(Account::Lost).checked_add(self.memory_bytes())
         {
             Err("RAM of the map is memory or was lost to a named owner")
         } else {

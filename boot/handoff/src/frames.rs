@@ -39,7 +39,7 @@ pub(crate) fn check_layout(sections: &[SectionRun], descriptors: &[PhysRange]) -
         next =
             (u64::from(run.first_section) + u64::from(run.sections), next.1 + u64::from(run.sections) * SECTION_FRAMES);
     }
-    let bytes: u64 = descriptors.iter().map(|r| r.size()).sum();
+    let bytes: u64 = descriptors.iter().map(|r| r.size()).fold(0, u64::saturating_add);
     if bytes != next.1 * size_of::<crate::Page>() as u64 {
         return Err("there is one descriptor for each frame of a present section");
     }
@@ -55,10 +55,10 @@ impl Handoff for Frames {
     fn validate(&self) -> Result<(), &'static str> {
         self.blocks.validate()?;
         check_layout(&self.sections, &self.descriptors)?;
-        let present: u64 = self.zones.iter().map(|z| z.present).sum();
+        let present = self.zones.iter().map(|z| z.present).fold(0, u64::saturating_add);
         if self.zones.iter().any(|z| z.present > z.spanned || z.present == 0) {
             Err("a zone has frames, and no more than it spans")
-        } else if present * FRAME_BYTES != self.blocks.memory_bytes() {
+        } else if present.saturating_mul(FRAME_BYTES) != self.blocks.memory_bytes() {
             Err("every frame of memory is present in one zone")
         } else {
             Ok(())

@@ -38,7 +38,7 @@ impl ZoneSpan {
     /// Returns the frame number after the last.
     #[must_use]
     pub const fn end_pfn(&self) -> u64 {
-        self.start_pfn + self.spanned
+        self.start_pfn.saturating_add(self.spanned)
     }
 }
 

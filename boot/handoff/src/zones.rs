@@ -27,14 +27,19 @@ impl Zones {
     /// Returns the bytes the allocator manages.
     #[must_use]
     pub fn managed_bytes(&self) -> u64 {
-        self.zones.iter().map(|z| z.managed).sum::<u64>() * FRAME_BYTES
+        bytes(self.zones.iter().map(|z| z.managed))
     }
 
     /// Returns the bytes of memory.
     #[must_use]
     pub fn present_bytes(&self) -> u64 {
-        self.zones.iter().map(|z| z.span.present).sum::<u64>() * FRAME_BYTES
+        bytes(self.zones.iter().map(|z| z.span.present))
     }
+}
+
+/// Returns the bytes of so many frames, at most all there can be: a decoded number may be anything.
+fn bytes(frames: impl Iterator<Item = u64>) -> u64 {
+    frames.fold(0, u64::saturating_add).saturating_mul(FRAME_BYTES)
 }
 
 impl Handoff for Zones {
@@ -48,7 +53,7 @@ impl Handoff for Zones {
 
     fn validate(&self) -> Result<(), &'static str> {
         check_layout(&self.sections, &self.descriptors)?;
-        let frames: u64 = self.descriptors.iter().map(|r| r.size() / size_of::<crate::Page>() as u64).sum();
+        let frames: u64 = self.sections.iter().map(|run| u64::from(run.sections) * crate::SECTION_FRAMES).sum();
         let inside = |frame: Frame| frame == Frame::NONE || u64::from(frame.0) < frames;
         let mut lists = self.zones.iter().flat_map(|z| &z.free_area);
         if !lists.all(|l| inside(l.head) && inside(l.tail) && (l.blocks == 0) == (l.head == Frame::NONE)) {
