@@ -19,15 +19,29 @@ const MSRV: &str = "1.87";
 
 const FEATURES: [&[&str]; 4] = [&[], &["serde"], &["defmt"], &["serde", "defmt"]];
 
-/// Checks everything; ends at the first thing that is not as it should be.
+/// A name and what it checks.
+type Check = (&'static str, fn() -> Result<()>);
+
+const CHECKS: [Check; 7] = [
+    ("format", format),
+    ("licence lines", licence_lines),
+    ("lints", lints),
+    ("features", features),
+    ("oldest Rust", oldest_rust),
+    ("documentation", documentation),
+    ("dependencies", dependencies),
+];
+
+/// Checks everything, also after a check that failed; names those that did.
 pub(crate) fn run() -> Result<()> {
-    timed("format", || Cargo::new("fmt").arg("--all").last("--check").run())?;
-    timed("licence lines", licence_lines)?;
-    timed("lints", lints)?;
-    timed("features", features)?;
-    timed("oldest Rust", oldest_rust)?;
-    timed("documentation", documentation)?;
-    timed("dependencies", dependencies)
+    let failed = CHECKS.into_iter().filter_map(|(name, check)| Some((name, timed(name, check).err()?)));
+    let failed: Vec<_> = failed.map(|(name, error)| format!("{name}: {error:#}")).collect();
+    ensure!(failed.is_empty(), "{} of {} checks failed:\n{}", failed.len(), CHECKS.len(), failed.join("\n"));
+    Ok(())
+}
+
+fn format() -> Result<()> {
+    Cargo::new("fmt").arg("--all").last("--check").run()
 }
 
 /// Every source file starts with its licence.

@@ -67,6 +67,9 @@ pub(crate) struct QemuArgs {
     /// Processors of the machine
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) smp: u32,
+    /// Nodes over which the memory is spread evenly
+    #[arg(long, value_name = "NODES", default_value_t = 1)]
+    pub(crate) numa: u16,
     /// Seconds after which the guest is stopped [default: 60, none with --gdb]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<u64>,

@@ -40,6 +40,8 @@ pub(crate) struct MemorySize(pub(crate) u64);
 
 /// From here on the guest needs more than the 40 physical address bits of QEMU's emulated processor.
 const WIDE: MemorySize = MemorySize(1000 << 30);
+/// Nodes begin and end at multiples of this, where that is possible.
+const NODE_UNIT: u64 = 1 << 20;
 /// In less, OVMF hangs or resets without a word.
 const UEFI_LEAST: MemorySize = MemorySize(48 << 20);
 
@@ -81,6 +83,8 @@ pub(crate) struct Guest<'a> {
     pub(crate) firmware: Firmware,
     pub(crate) memory: MemorySize,
     pub(crate) smp: u32,
+    /// Number of nodes; with one the firmware does not mention nodes.
+    pub(crate) numa: u16,
     pub(crate) iso: &'a Path,
     /// Where COM1 goes.
     pub(crate) serial: &'a Path,
@@ -97,10 +101,9 @@ impl Guest<'_> {
 
         // TCG, even where KVM exists: the same everywhere, and nested KVM is known to abort.
         command.args(["-accel", "tcg", "-cpu", if memory > WIDE { "max,phys-bits=46" } else { "max" }]);
-        // `reserve=off`: a guest may have more memory than the host, as long as it does not touch it.
-        command.arg("-machine").arg(format!("{machine},memory-backend=ram"));
+        command.arg("-machine").arg(machine.to_string());
         command.arg("-m").arg(memory.to_string());
-        command.arg("-object").arg(format!("memory-backend-ram,id=ram,size={memory},reserve=off"));
+        command.args(self.memory_arguments());
         command.arg("-smp").arg(smp.to_string());
         command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
         command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
@@ -112,6 +115,28 @@ impl Guest<'_> {
         }
         command.args(self.more);
         Ok(command)
+    }
+
+    /// Returns what makes up the memory. `reserve=off`: a guest may have more than the host, as long as it does not touch
+    /// it.
+    fn memory_arguments(&self) -> Vec<String> {
+        let object =
+            |id: &str, size| ["-object".to_owned(), format!("memory-backend-ram,id={id},size={size},reserve=off")];
+        let nodes = u64::from(self.numa);
+        if nodes <= 1 {
+            let backend = ["-machine".to_owned(), "memory-backend=ram".to_owned()];
+            return [backend, object("ram", self.memory)].concat();
+        }
+
+        let even = self.memory.0 / nodes / NODE_UNIT * NODE_UNIT;
+        let last = self.memory.0 - (nodes - 1) * even;
+        let nodes = (0..nodes).flat_map(|node| {
+            let id = format!("ram{node}");
+            let size = MemorySize(if node + 1 == nodes { last } else { even });
+            let numa = ["-numa".to_owned(), format!("node,nodeid={node},memdev={id}")];
+            [object(&id, size), numa].concat()
+        });
+        nodes.collect()
     }
 
     /// Returns a warning for a machine that cannot start.
@@ -185,21 +210,26 @@ mod tests {
             eprintln!("no QEMU here: nothing to ask for its command line");
             return;
         }
-        let line = |memory: &str| {
+        let line = |memory: &str, numa| {
             let guest = Guest {
                 machine: MachineType::Q35,
                 firmware: Firmware::Bios,
                 memory: memory.parse().unwrap(),
                 smp: 2,
+                numa,
                 iso: Path::new("a.iso"),
                 serial: Path::new("s"),
                 more: &["-S".to_owned()],
             };
             format!("{:?}", guest.command(Path::new("/nowhere")).unwrap())
         };
-        assert!(line("16T").contains("max,phys-bits=46"));
-        assert!(!line("16G").contains("phys-bits"));
-        assert!(line("16G").contains(r#""q35,memory-backend=ram" "-m" "16G""#));
-        assert!(line("16G").ends_with(r#""-S""#));
+        assert!(line("16T", 1).contains("max,phys-bits=46"));
+        assert!(!line("16G", 1).contains("phys-bits"));
+        assert!(line("16G", 1).contains(r#""-m" "16G" "-machine" "memory-backend=ram" "-object""#));
+        assert!(line("16G", 1).ends_with(r#""-S""#));
+        assert!(!line("16G", 2).contains("memory-backend=ram\""));
+        for word in ["id=ram0,size=3413M,", "id=ram2,size=3414M,", "node,nodeid=2,memdev=ram2"] {
+            assert!(line("10G", 3).contains(word), "{word}");
+        }
     }
 }

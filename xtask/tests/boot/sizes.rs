@@ -63,6 +63,9 @@ sizes! {
     q35_uefi_5g: "5G" ["--uefi" "--machine" "q35"];
     q35_uefi_16g: "16G" ["--uefi" "--machine" "q35"] "--full";
     q35_uefi_64g: "64G" ["--uefi" "--machine" "q35"] "--full";
+    q35_bios_4g_2_nodes: "4G" ["--machine" "q35" "--numa" "2"];
+    pc_bios_16g_4_nodes: "16G" ["--numa" "4" "--smp" "4"] "--full";
+    pc_uefi_5g_3_nodes: "5G" ["--uefi" "--numa" "3"] "--full";
 }
 
 /// OVMF itself does not start in 24 MiB, on either machine.
