@@ -93,29 +93,27 @@ fn stage(
 }
 
 /// What a stage's input proves about memory.
-enum Proof {
-    Nothing,
-    Free(Blocks),
-    Descriptors(Vec<PhysRange, { handoff::DESCRIPTOR_BLOCKS }>),
+#[derive(Default)]
+struct Proof {
+    blocks: Option<Blocks>,
+    descriptors: Vec<PhysRange, { handoff::DESCRIPTOR_BLOCKS }>,
 }
 
 impl Proof {
     #[inline(never)] // hand-offs are large: they are to leave the stack at once
     fn of(program: &Program, input: &[u8]) -> Result<Self, DecodeError> {
-        Ok(match program.stage {
-            _ if !program.may_ask_for_grants => Self::Nothing,
-            StageId::MEMMAP => Self::Free(decode::<Crash>(input)?.blocks),
-            StageId::BUDDY => Self::Descriptors(decode::<FramesHandoff>(input)?.descriptors),
-            _ => Self::Nothing,
-        })
+        let mut proof = Self::default();
+        match program.stage {
+            _ if !program.may_ask_for_grants => {}
+            StageId::MEMMAP => proof.blocks = Some(decode::<Crash>(input)?.blocks),
+            StageId::BUDDY => proof.descriptors = decode::<FramesHandoff>(input)?.descriptors,
+            _ => {}
+        }
+        Ok(proof)
     }
 
     fn may(&self) -> May<'_> {
-        match self {
-            Self::Nothing => May::Nothing,
-            Self::Free(blocks) => May::Free(blocks),
-            Self::Descriptors(ranges) => May::Only(ranges),
-        }
+        self.blocks.as_ref().map_or(May::Only(&self.descriptors), May::Free)
     }
 }
 

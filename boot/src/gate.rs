@@ -106,10 +106,9 @@ impl<T> GateCell<T> {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
-    /// # Safety
-    /// May be called once.
-    unsafe fn write(&'static self, value: T) -> &'static mut T {
-        // SAFETY: the caller promises that no other reference exists.
+    /// Writes the value and returns where it lies.
+    fn write(&'static self, value: T) -> *mut T {
+        // SAFETY: `set_up` runs once and alone, and calls this once per cell before anything reads the cell.
         unsafe { (*self.0.get()).write(value) }
     }
 }
@@ -134,34 +133,32 @@ const MACHINE_CHECK_STACK: u16 = 2;
 
 /// Loads segments and trap vectors. To be called once, before anything can fault.
 pub(crate) fn set_up() {
-    // SAFETY: (1) `set_up` is called once, so each cell is written once. (2) The tables live for ever, in memory that is
-    // mapped in every address space. (3) The selectors loaded are those just appended: ring 0 code at 8; SS may be null
-    // in ring 0.
+    let stacks = STACKS.write([const { Stack([0; 4096]) }; 3]) as u64;
+    let mut tss = TaskStateSegment::new();
+    tss.privilege_stack_table[0] = VirtAddr::from_ptr(&raw const gate_frame_end);
+    for i in [DOUBLE_FAULT_STACK, NMI_STACK, MACHINE_CHECK_STACK] {
+        let end = stacks + (u64::from(i) + 1) * size_of::<Stack>() as u64;
+        tss.interrupt_stack_table[usize::from(i)] = VirtAddr::new(end);
+    }
+    let mut idt = InterruptDescriptorTable::new();
+    fill(&mut idt);
+    let (tss, gdt, idt) = (TSS.write(tss), GDT.write(GlobalDescriptorTable::new()), IDT.write(idt));
+
+    // SAFETY: (1) The three tables were just written, live for ever, and are mapped in every address space; these are the
+    // only references to them. (2) The selectors loaded are those just appended: ring 0 code at 8; SS may be null in ring 0.
+    // (3) One CPU, interrupts off, no program running: nobody else uses `gate_cr3`.
     unsafe {
         gate_cr3 = Cr3::read().0.start_address().as_u64();
-
-        let stacks = core::ptr::from_ref(STACKS.write([const { Stack([0; 4096]) }; 3])) as u64;
-        let tss = TSS.write(TaskStateSegment::new());
-        tss.privilege_stack_table[0] = VirtAddr::from_ptr(&raw const gate_frame_end);
-        for i in [DOUBLE_FAULT_STACK, NMI_STACK, MACHINE_CHECK_STACK] {
-            let end = stacks + (u64::from(i) + 1) * size_of::<Stack>() as u64;
-            tss.interrupt_stack_table[usize::from(i)] = VirtAddr::new(end);
-        }
-
-        let gdt = GDT.write(GlobalDescriptorTable::new());
-        let code = gdt.append(Descriptor::kernel_code_segment());
-        gdt.append(Descriptor::kernel_data_segment());
-        gdt.append(Descriptor::user_data_segment());
-        gdt.append(Descriptor::user_code_segment());
-        let task = gdt.append(Descriptor::tss_segment(tss));
-        gdt.load();
+        let code = (*gdt).append(Descriptor::kernel_code_segment());
+        (*gdt).append(Descriptor::kernel_data_segment());
+        (*gdt).append(Descriptor::user_data_segment());
+        (*gdt).append(Descriptor::user_code_segment());
+        let task = (*gdt).append(Descriptor::tss_segment(&*tss));
+        (*gdt).load();
         CS::set_reg(code);
         SS::set_reg(x86_64::structures::gdt::SegmentSelector::NULL);
         load_tss(task);
-
-        let idt = IDT.write(InterruptDescriptorTable::new());
-        fill(idt);
-        idt.load();
+        (*idt).load();
     }
 }
 
@@ -169,7 +166,7 @@ pub(crate) fn set_up() {
 fn fill(idt: &mut InterruptDescriptorTable) {
     // SAFETY (of every block below): the stubs save all registers and end in `enter`'s return or in `fatal_trap`; the
     // number of each stub is that of the vector it is set for, so error codes are where the stub expects them.
-    let stub = |vector: u8| unsafe { VirtAddr::from_ptr(&raw const gate_vectors[usize::from(vector)]) };
+    let stub = |vector: u8| VirtAddr::from_ptr(&raw const gate_vectors) + 16 * u64::from(vector);
     macro_rules! exceptions {
         ($($name:ident = $vector:literal $(on $stack:ident)?;)*) => {$({
             // SAFETY: see above.

@@ -19,11 +19,9 @@ pub(crate) struct Grants<'a> {
 /// What the input proves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum May<'a> {
-    /// Nothing.
-    Nothing,
     /// Whatever is memory and not reserved.
     Free(&'a Blocks),
-    /// Exactly these ranges.
+    /// Exactly these ranges, perhaps none.
     Only(&'a [PhysRange]),
 }
 
@@ -39,7 +37,6 @@ impl<'a> Grants<'a> {
     /// Why not.
     pub(crate) fn check(&mut self, range: PhysRange) -> Result<(), &'static str> {
         let proved = match self.may {
-            May::Nothing => false,
             May::Free(blocks) => blocks.is_free(range),
             May::Only(ranges) => ranges.contains(&range),
         };

@@ -38,16 +38,7 @@ extern "C" fn main(information: u32) -> ! {
     console::open();
     gate::set_up();
     let before = image_crc();
-    let exit = boot(information.into()).unwrap_or_else(|error| match error {
-        Error::Stage(Failed(stage)) => {
-            say!("boot: stopped after stage {stage}; nothing it did remains");
-            Exit::FailedStage
-        }
-        Error::Check(what) => {
-            say!("boot: failed check: {what}");
-            Exit::FailedCheck
-        }
-    });
+    let exit = boot(information.into()).map_or_else(|exit| exit, |()| Exit::Success);
     match image_crc() {
         after if after == before => say!("boot: own code and constants unchanged (CRC {after:#010x})"),
         after => {
@@ -61,53 +52,53 @@ extern "C" fn main(information: u32) -> ! {
     port::exit(exit)
 }
 
-/// Why the boot ended early.
-enum Error {
-    /// A stage failed or was stopped.
-    Stage(Failed),
-    /// Something does not hold.
-    Check(heapless::String<256>),
-}
-
-/// Returns a failed check with its text, cut if it is very long.
-fn check(what: impl core::fmt::Display) -> Error {
-    let mut text = heapless::String::new();
-    let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{what}"));
-    Error::Check(text)
-}
-
 /// The whole boot.
-fn boot(information: u64) -> Result<Exit, Error> {
+///
+/// # Errors
+/// How to exit; why has been said.
+fn boot(information: u64) -> Result<(), Exit> {
     let start = clock::ticks();
     let cpu = cpu::Cpu::identify();
-    cpu.protect().map_err(check)?;
+    cpu.protect().map_err(failed)?;
     let clock = clock::Clock::start();
-    let loader = multiboot::Loader::read(information).map_err(check)?;
+    let loader = multiboot::Loader::read(information).map_err(failed)?;
     say!("bootmem {} (protections: {cpu})", env!("CARGO_PKG_VERSION"));
     say!("Command line: {}", loader.command_line());
 
     let ram_end = loader.ram_end();
     let mut taken: Vec<PhysRange, 32> = loader.images().map(|image| image.range).collect();
     let pool_bytes = pool::Pool::bytes_needed(ram_end, cpu.giant_pages);
-    let mut pool = pool::Pool::place(pool_bytes, &loader.map, &taken)
-        .ok_or_else(|| check(format_args!("too little memory: no {pool_bytes} bytes for the boot pool below 4 GiB")))?;
-    let space = paging::AddressSpace::boot(ram_end, cpu.giant_pages, &mut pool).map_err(check)?;
+    let mut pool = pool::Pool::place(pool_bytes, &loader.map, &taken).ok_or_else(|| {
+        failed(format_args!("too little memory: no {pool_bytes} bytes for the boot pool below 4 GiB"))
+    })?;
+    let space = paging::AddressSpace::boot(ram_end, cpu.giant_pages, &mut pool).map_err(failed)?;
     // SAFETY: made by `AddressSpace::boot`; its tables stay in the pool, which is given back only after the switch to others.
     unsafe { space.activate() };
 
-    let firmware = firmware::collect(&loader, pool.range()).map_err(check)?;
-    taken.push(pool.range()).map_err(|_| check("too many things lie in memory"))?;
+    let firmware = firmware::collect(&loader, pool.range()).map_err(failed)?;
+    taken.push(pool.range()).map_err(|_| failed("too many things lie in memory"))?;
     let with = Surroundings { command_line: loader.command_line(), clock: &clock, pool: &mut pool, boot: &taken };
-    let outcome = chain::run(&firmware, &loader.programs, with).map_err(Error::Stage)?;
+    let outcome = chain::run(&firmware, &loader.programs, with).map_err(stage_failed)?;
 
     let pool_peak_bytes = pool.peak_bytes();
-    let mut kernel = adopt::adopt(&outcome.zones, space, ram_end, cpu.giant_pages, &loader, pool).map_err(check)?;
-    let proof = self_test::run(&mut kernel.buddy).map_err(check)?;
+    let mut kernel = adopt::adopt(&outcome.zones, space, ram_end, cpu.giant_pages, &loader, pool).map_err(failed)?;
+    let proof = self_test::run(&mut kernel.buddy).map_err(failed)?;
     let ticks = (start, clock::ticks());
     report::Report { kernel: &kernel, outcome: &outcome, proof, clock: &clock, pool_bytes, pool_peak_bytes, ticks }
         .print()
-        .map_err(check)?;
-    Ok(Exit::Success)
+        .map_err(failed)
+}
+
+/// Says which check failed.
+fn failed(what: impl core::fmt::Display) -> Exit {
+    say!("boot: failed check: {what}");
+    Exit::FailedCheck
+}
+
+/// Says which stage failed; the chain has said why.
+fn stage_failed(Failed(stage): Failed) -> Exit {
+    say!("boot: stopped after stage {stage}; nothing it did remains");
+    Exit::FailedStage
 }
 
 /// Returns the CRC-32 of boot's code and constants.

@@ -140,10 +140,7 @@ pub(crate) fn run(
                 clock.acknowledge();
                 if clock::ticks() > deadline { Err(Crime::Overrun { budget_ms: program.budget_ms }) } else { Ok(()) }
             }
-            vector @ 33..64 => {
-                let _ = vector; // an interrupt that nobody asked for: nothing to do, nothing to acknowledge
-                Ok(())
-            }
+            33..64 => Ok(()), // an interrupt that nobody asked for: nothing to do, nothing to acknowledge
             vector => {
                 let address = (vector == 14).then(Cr2::read_raw);
                 Err(Crime::Trap { vector: frame.vector, error: frame.error, address })
