@@ -142,7 +142,8 @@ pub(crate) fn ensure(tools: &[Tool], forbidden: bool) -> Result<()> {
     };
     let install = format!("{} {}", manager.install(), packages(&missing, manager).join(" "));
     let refresh = manager.refresh().filter(|_| !has_package_lists(manager));
-    let advice = || format!("missing: {names}; type:\n{}", typed(refresh.into_iter().chain([install.as_str()])));
+    let advice =
+        || format!("missing: {names}; type:\n{}", typed(refresh.into_iter().chain([install.as_str()]), is_root()));
     let prefix = match privilege() {
         Some(prefix) if !forbidden => prefix,
         _ => bail!(advice()),
@@ -171,9 +172,10 @@ fn packages(tools: &[Tool], manager: Manager) -> Vec<&'static str> {
     packages
 }
 
-/// Returns commands as one line for a user who is not root.
-fn typed<'a>(commands: impl Iterator<Item = &'a str>) -> String {
-    commands.map(|command| format!("sudo {command}")).collect::<Vec<_>>().join(" && ")
+/// Returns commands as one line to type.
+fn typed<'a>(commands: impl Iterator<Item = &'a str>, root: bool) -> String {
+    let sudo = if root { "" } else { "sudo " };
+    commands.map(|command| format!("{sudo}{command}")).collect::<Vec<_>>().join(" && ")
 }
 
 fn has_package_lists(manager: Manager) -> bool {
@@ -191,12 +193,15 @@ fn has_package_lists(manager: Manager) -> bool {
 
 /// Returns the words that make a command privileged: none for root, `sudo -n` if that asks for no password.
 fn privilege() -> Option<&'static [&'static str]> {
-    let output = |program: &str, argument: &str| Command::new(program).arg(argument).output().ok();
-    if output("id", "-u").is_some_and(|o| o.stdout.trim_ascii() == b"0") {
+    if is_root() {
         return Some(&[]);
     }
     let sudo = Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null()).status();
     sudo.is_ok_and(|status| status.success()).then_some(&["sudo", "-n"])
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
 fn privileged(prefix: &[&str], command: &str) -> Result<()> {
@@ -206,9 +211,10 @@ fn privileged(prefix: &[&str], command: &str) -> Result<()> {
 
 /// Prints and runs a command; its output goes to standard error.
 fn run(command: &mut Command) -> Result<()> {
-    progress::step("Installing", format_args!("{command:?}"));
+    let text = progress::shell(command);
+    progress::step("Installing", &text);
     let status = command.stdin(Stdio::null()).stdout(std::io::stderr()).status()?;
-    ensure!(status.success(), "{command:?} failed ({status})");
+    ensure!(status.success(), "{text} failed ({status})");
     Ok(())
 }
 
@@ -257,8 +263,9 @@ mod tests {
 
     #[test]
     fn the_advice_is_one_line() {
-        let line = typed(["apt-get update", "apt-get install -y xorriso"].into_iter());
-        assert_eq!(line, "sudo apt-get update && sudo apt-get install -y xorriso");
+        let commands = ["apt-get update", "apt-get install -y xorriso"];
+        assert_eq!(typed(commands.into_iter(), true), "apt-get update && apt-get install -y xorriso");
+        assert_eq!(typed(commands.into_iter(), false), "sudo apt-get update && sudo apt-get install -y xorriso");
     }
 
     #[test]

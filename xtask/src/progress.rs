@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{IsTerminal as _, stderr};
+use std::process::Command;
 use std::time::Instant;
 
 /// Says what is done now, in cargo's manner: coloured on a terminal, a plain line elsewhere.
@@ -27,4 +28,30 @@ pub(crate) fn timed<T, E>(what: &str, work: impl FnOnce() -> Result<T, E>) -> Re
     let verb = if result.is_ok() { "Finished" } else { "Failed" };
     step(verb, format_args!("{what} in {:.1} s", start.elapsed().as_secs_f64()));
     result
+}
+
+/// Returns a command as one would type it in a shell.
+pub(crate) fn shell(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(|word| {
+        let word = word.to_string_lossy();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/.,:".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            word.into_owned()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_typed() {
+        let mut command = Command::new("qemu");
+        command.args(["-m", "16G", "-append", "it's $1", ""]);
+        assert_eq!(shell(&command), r"qemu -m 16G -append 'it'\''s $1' ''");
+    }
 }

@@ -50,7 +50,7 @@ pub(crate) fn run(args: &QemuArgs) -> Result<Outcome> {
     if let Some(warning) = guest.doubt() {
         progress::step("Warning", warning);
     }
-    progress::step("Booting", shell(&command));
+    progress::step("Booting", progress::shell(&command));
 
     let mut console = Console::new(&programs, &tables, stdout().lock());
     let outcome = boot(&mut command, limit(args), &mut console)?;
@@ -135,20 +135,6 @@ fn gdb_line(programs: &[Program]) -> String {
     format!("type in another terminal: gdb {boot} -ex 'target remote :1234'")
 }
 
-/// Returns a command as one would type it in a shell.
-fn shell(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(|word| {
-        let word = word.to_string_lossy();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/.,:".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.into_owned()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,12 +143,5 @@ mod tests {
     fn control_sequences_go() {
         assert_eq!(without_controls("\x1b[2J\x1b[01;01Herror: out\r of\x1b7 memory.\r\n"), "error: out of memory.\n");
         assert_eq!(without_controls("\x1b["), "");
-    }
-
-    #[test]
-    fn a_command_can_be_typed() {
-        let mut command = Command::new("qemu");
-        command.args(["-m", "16G", "-append", "it's $1", ""]);
-        assert_eq!(shell(&command), r"qemu -m 16G -append 'it'\''s $1' ''");
     }
 }
