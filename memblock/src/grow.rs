@@ -29,12 +29,23 @@ impl<const N: usize, L: Log> Memblock<N, L> {
         self.regions_mut(array).max = from * 2;
         self.regions_mut(array).place = Some(new);
 
-        // The array has room by now; only the other one can refuse, and then before anything was freed.
-        let freed = old.map_or(Ok(()), |old| self.free(old.start(), old.size()));
-        freed.and_then(|()| self.reserve(base, size)).inspect_err(|_| {
+        // Only the other array can refuse, and then before anything was freed.
+        self.move_array(old, new).inspect_err(|_| {
             self.regions_mut(array).max = from;
             self.regions_mut(array).place = old;
         })
+    }
+
+    /// Frees the old place of an array and reserves the new one.
+    fn move_array(&mut self, old: Option<PhysRange>, new: PhysRange) -> Result<(), Error> {
+        if let Some(old) = old {
+            // Freeing may want a larger reserved array. Linux could put that into `new`, which is not reserved yet.
+            while self.count(Array::Reserved) + 2 > self.reserved.max {
+                self.double(Array::Reserved, new)?;
+            }
+            self.free(old.start(), old.size())?;
+        }
+        self.reserve(new.start(), new.size())
     }
 
     fn place_for(&self, array: Array, area: PhysRange, size: u64) -> Option<PhysRange> {

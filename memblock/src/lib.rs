@@ -36,6 +36,7 @@
 //!   would move a full array to, so that addresses come out the same.
 //! - A reservation that starts below address 2 never moves the reserved array into itself; Linux looks for the new place
 //!   in the range `[0, 0)`, which means "anywhere" there.
+//! - When the memory array moves and the reserved array has to grow for that, the two never get the same place.
 //! - Where Linux wraps at 2^64, this crate does not: [`Memblock::trim_memory`] drops a region in the last partial page,
 //!   [`Memblock::free_all`] leaves that page alone, [`Memblock::cap_memory_range`] caps the end.
 //! - An alignment that is no power of two is an error; Linux computes a meaningless address.

@@ -2,7 +2,7 @@
 //! Which memory belongs to which node, and a place for each node's bookkeeping.
 
 use crate::{Array, Error, Memblock, Notice};
-use handoff::{AFFINITIES, Affinity, Direction, FRAME_BYTES, Log, Nid, PhysRange, Rules};
+use handoff::{AFFINITIES, Affinity, FRAME_BYTES, Log, Nid, PhysRange, Rules};
 use heapless::Vec;
 
 /// Ranges with a node: disjoint, except on the same node.
@@ -36,7 +36,6 @@ pub(crate) fn assign<const N: usize, L: Log>(
     reset(memblock)?;
     if !affinity.is_empty() && !numa_off {
         let believed = mark(memblock, affinity)?;
-        memblock.set_direction(Direction::TopDown);
         if let Some(nodes) = believed.then(|| cleanup(memblock, affinity, max_pfn)).flatten() {
             register(memblock, &nodes)?;
             if is_covered(memblock, &nodes) {
@@ -46,7 +45,6 @@ pub(crate) fn assign<const N: usize, L: Log>(
         reset(memblock)?;
     }
 
-    memblock.set_direction(Direction::TopDown);
     memblock.log.info(if numa_off { Notice::NumaOff } else { Notice::NoNuma });
     let end = max_pfn.saturating_mul(FRAME_BYTES);
     memblock.log.info(Notice::FakeNode { last: end.wrapping_sub(1) });

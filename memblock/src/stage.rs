@@ -3,8 +3,8 @@
 
 use crate::{Error, Memblock, Notice, Policy, Store, nodes};
 use handoff::{
-    Blocks, Direction, EarlyStore, FRAME_BYTES, Ledger, Log, Machine, MemoryKind, MemoryMap, Owner, PhysRange, REGIONS,
-    Rules, Stage, StageId, parameters,
+    Blocks, EarlyStore, FRAME_BYTES, Ledger, Log, Machine, MemoryKind, MemoryMap, Owner, PhysRange, REGIONS, Rules,
+    Stage, StageId, parameters,
 };
 
 /// Assembles memory and what is reserved in it, up to where Linux places the crash kernel.
@@ -12,6 +12,8 @@ use handoff::{
 /// In this order: reserves the images and the first 64 KiB; adds RAM, reserves what is soft reserved; trims to whole pages;
 /// reserves the low 1 MiB; gives out node ids and places one block of bookkeeping per node. Each reserved byte of memory
 /// gets an owner in the ledger, each byte lost to trimming too.
+///
+/// With `movable_node` Linux allocates bottom-up until the nodes are known. Nothing is allocated here before that.
 ///
 /// Linux: `early_reserve_memory`, `e820__memblock_setup`, `reserve_real_mode`, `initmem_init` (6.1).
 #[derive(Clone, Copy, Debug)]
@@ -36,9 +38,6 @@ impl Stage for Assemble {
         let policy = Policy::from_command_line(command_line);
         let mut memblock = Memblock::<REGIONS, _>::with_log(policy, log.clone());
         let mut ledger = input.ledger.clone();
-        if policy.movable_node {
-            memblock.set_direction(Direction::BottomUp);
-        }
 
         for image in &input.images {
             memblock.reserve(image.range.start(), image.range.size())?;

@@ -3,7 +3,7 @@
 
 mod model;
 
-use handoff::{Bounds, Direction, Nid, Quiet, Region, RegionFlags, Rules};
+use handoff::{Bounds, Direction, Nid, PhysRange, Quiet, Region, RegionFlags, Rules};
 use memblock::{Array, ArrayParts, Error, Fallback, Memblock, Parts, Policy};
 use model::{CELL, CELLS, Model};
 use proptest::prelude::*;
@@ -349,8 +349,10 @@ fn compare_queries<const N: usize>(memblock: &Memblock<N>, model: &Model) {
     assert_eq!(memblock.start_of_dram(), regions.first().map_or(0, |r| r.base));
     assert_eq!(memblock.end_of_dram(), regions.last().map_or(0, Region::end));
     let mapped = regions.iter().filter(|r| !r.flags.contains(RegionFlags::NOMAP)).map(|r| r.base);
-    assert!(memblock.mem_ranges().map(|r| r.start()).eq(mapped));
-    assert!(memblock.reserved_ranges().rev().map(|r| r.start()).eq(memblock.reserved().iter().rev().map(|r| r.base)));
+    assert!(memblock.mem_ranges().map(PhysRange::start).eq(mapped));
+    assert!(
+        memblock.reserved_ranges().rev().map(PhysRange::start).eq(memblock.reserved().iter().rev().map(|r| r.base))
+    );
     for nid in [Nid(0), Nid::UNSET] {
         let frames = |r: &&Region| (r.base.div_ceil(4096), r.end() / 4096);
         let expected = regions.iter().filter(|r| nid == Nid::UNSET || r.nid == nid);

@@ -161,6 +161,45 @@ fn nodes_that_overlap_or_do_not_cover_are_not_used() {
 }
 
 #[test]
+fn up_to_1_mib_may_lack_a_node() {
+    let memory = map(&[(0x10_0000, 0x4000_0000, MemoryKind::RAM)]);
+    for (command_line, missing, said) in [
+        ("linux=6.1", 0xf_f000, None),
+        ("linux=6.1", 0x10_0000, Some("NUMA: nodes only cover 1022MB of your 1023MB e820 RAM. Not used.")),
+        ("linux=6.12", 0x10_0000, None),
+        ("linux=6.12", 0x10_1000, Some("NUMA: no nodes coverage for 1MB of 1023MB RAM")),
+    ] {
+        let mut input = memory.clone();
+        let affinity = Affinity { range: range(0, 0x4000_0000 - missing), node: 3, hotplug: false };
+        input.affinity.push(affinity).unwrap();
+        let (blocks, lines) = run(command_line, &input);
+        assert_eq!(lines.first().map(String::as_str).filter(|l| l.starts_with("NUMA")), said);
+        assert_eq!(blocks.unwrap().memory[0].nid, Nid(if said.is_none() { 3 } else { 0 }), "{command_line}");
+    }
+}
+
+#[test]
+fn numa_off_and_unknown_rules() {
+    let mut input = map(&[(0x10_0000, 0x4000_0000, MemoryKind::RAM)]);
+    input.affinity.push(Affinity { range: range(0, 0x4000_0000), node: 1, hotplug: false }).unwrap();
+    let (_, lines) = run("numa=off linux=7", &input);
+    assert_eq!(
+        lines[..3],
+        [
+            "memblock: linux=7 is not known (5.4, 6.1, 6.12); deciding like 6.1",
+            "NUMA turned off",
+            "Faking a node at [mem 0x0000000000000000-0x000000003fffffff]",
+        ]
+    );
+}
+
+#[test]
+fn node_data_is_smaller_in_6_12() {
+    let (blocks, _) = run("linux=6.12", &pc_16g());
+    assert_eq!(blocks.unwrap().ledger.bytes(Owner::NODE_DATA), 0x2_a980);
+}
+
+#[test]
 fn what_lies_outside_memory_is_reported_and_kept() {
     let mut input =
         map(&[(0x10_0000, 0x400_0000, MemoryKind::RAM), (0x400_0000, 0x500_0000, MemoryKind::SOFT_RESERVED)]);

@@ -162,12 +162,14 @@ impl Model {
 
     /// Returns whether an allocation may look at memory like this.
     pub(crate) fn offers(&self, (node, flags): (Nid, RegionFlags), nid: Nid, wanted: RegionFlags) -> bool {
-        let (movable, mirror) = (self.policy.movable_node, wanted.contains(RegionFlags::MIRROR));
-        (!self.wants(nid) || node == nid)
-            && !(movable && flags.contains(RegionFlags::HOTPLUG))
-            && !(mirror && !flags.contains(RegionFlags::MIRROR))
-            && !flags.contains(RegionFlags::NOMAP)
-            && !flags.contains(RegionFlags::DRIVER_MANAGED)
+        let skipped = [
+            self.wants(nid) && node != nid,
+            self.policy.movable_node && flags.contains(RegionFlags::HOTPLUG),
+            wanted.contains(RegionFlags::MIRROR) && !flags.contains(RegionFlags::MIRROR),
+            flags.contains(RegionFlags::NOMAP),
+            flags.contains(RegionFlags::DRIVER_MANAGED),
+        ];
+        !skipped.contains(&true)
     }
 
     /// Returns the memory cells that are free and offered.
