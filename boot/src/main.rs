@@ -63,7 +63,7 @@ fn boot(information: u64) -> Result<(), Exit> {
     let clock = clock::Clock::start();
     let loader = multiboot::Loader::read(information).map_err(failed)?;
     say!("bootmem {} (protections: {cpu})", env!("CARGO_PKG_VERSION"));
-    say!("Command line: {}", loader.command_line());
+    say!("Command line: {}", loader.command_line);
 
     let ram_end = loader.ram_end();
     let mut taken: Vec<PhysRange, 32> = loader.images().map(|image| image.range).collect();
@@ -77,7 +77,7 @@ fn boot(information: u64) -> Result<(), Exit> {
 
     let firmware = firmware::collect(&loader, pool.range()).map_err(failed)?;
     taken.push(pool.range()).map_err(|_| failed("too many things lie in memory"))?;
-    let with = Surroundings { command_line: loader.command_line(), clock: &clock, pool: &mut pool, boot: &taken };
+    let with = Surroundings { command_line: &loader.command_line, clock: &clock, pool: &mut pool, boot: &taken };
     let outcome = chain::run(&firmware, &loader.programs, with).map_err(stage_failed)?;
 
     let pool_peak_bytes = pool.peak_bytes();

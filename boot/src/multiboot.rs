@@ -2,8 +2,9 @@
 //! What the loader says: command line, memory map, stage programs, where the firmware's tables are.
 
 use crate::{paging, phys};
+use handoff::abi::COMMAND_LINE_BYTES;
 use handoff::{Image, MemoryKind, Owner, PhysRange, RAW_ENTRIES, RawEntry, StageId};
-use heapless::Vec;
+use heapless::{String, Vec};
 use multiboot2::{BootInformation, BootInformationHeader};
 
 /// Stage programs the loader can bring.
@@ -26,6 +27,7 @@ pub(crate) struct Loader {
     place: PhysRange,
     pub(crate) map: Vec<RawEntry, RAW_ENTRIES>,
     pub(crate) programs: Vec<Program, PROGRAMS>,
+    pub(crate) command_line: String<COMMAND_LINE_BYTES>,
 }
 
 impl Loader {
@@ -45,12 +47,8 @@ impl Loader {
 
         let map = memory_map(&information)?;
         let programs = programs(&information)?;
-        Ok(Self { information, place, map, programs })
-    }
-
-    /// Returns the command line.
-    pub(crate) fn command_line(&self) -> &str {
-        self.information.command_line_tag().and_then(|tag| tag.cmdline().ok()).unwrap_or("")
+        let command_line = command_line(&information)?;
+        Ok(Self { information, place, map, programs, command_line })
     }
 
     /// Returns what lies in memory now.
@@ -76,6 +74,18 @@ impl Loader {
     pub(crate) fn efi_system_table(&self) -> Option<u64> {
         self.information.efi_sdt64_tag().map(|tag| tag.sdt_address() as u64)
     }
+}
+
+/// Returns the command line as it was typed: GRUB puts a backslash before each quote and backslash of a word.
+fn command_line(information: &BootInformation<'_>) -> Result<String<COMMAND_LINE_BYTES>, &'static str> {
+    let tag = information.command_line_tag().map(|tag| tag.cmdline());
+    let mut escaped = tag.unwrap_or(Ok("")).map_err(|_| "the command line is not text")?.chars().peekable();
+    let mut typed = String::new();
+    while let Some(c) = escaped.next() {
+        let c = if c == '\\' { escaped.next_if(|next| "\\'\"".contains(*next)).unwrap_or(c) } else { c };
+        typed.push(c).map_err(|_| "the command line is longer than 8192 bytes")?;
+    }
+    Ok(typed)
 }
 
 fn memory_map(information: &BootInformation<'_>) -> Result<Vec<RawEntry, RAW_ENTRIES>, &'static str> {

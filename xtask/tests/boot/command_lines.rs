@@ -48,7 +48,6 @@ fn words_arrive_as_they_were_typed() {
 }
 
 #[test]
-#[ignore = "boot does not take off the backslashes that GRUB puts before quotes and backslashes"]
 fn quotes_arrive_as_they_were_typed() {
     arrives("'c' d=\"e\" f\\g");
 }
