@@ -59,10 +59,9 @@ impl<const N: usize, L: Log> Memblock<N, L> {
         self.alloc_range_nid(Bounds { size, align, min: 0, max: 0, nid }, Fallback::AnyNode)
     }
 
-    /// Allocates on the wanted node, else below `min` on that node or - last - on any node.
+    /// Allocates on the wanted node in `[min, max)`, else on any node there, else both again from address 0.
     ///
-    /// Keeping the node beats keeping nothing: first the node in `[min, max)`, then any node there, then both again from
-    /// address 0. `max` is cut to the current limit.
+    /// So `min` is kept rather than the node. `max` is cut to the current limit.
     ///
     /// Linux: `memblock_alloc_try_nid` (6.1).
     ///

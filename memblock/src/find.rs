@@ -32,10 +32,12 @@ impl<const N: usize, L: Log> Memblock<N, L> {
     /// Finds on any node; mirrored memory first.
     pub(crate) fn find_any(&self, bounds: Bounds) -> Option<u64> {
         let flags = self.preferred_flags();
-        self.find(bounds, flags).or_else(|| {
-            (flags != RegionFlags::NONE).then(|| self.log.warn(Line::NotMirrored { size: bounds.size }))?;
-            self.find(bounds, RegionFlags::NONE)
-        })
+        let found = self.find(bounds, flags);
+        if found.is_some() || flags == RegionFlags::NONE {
+            return found;
+        }
+        self.log.warn(Line::NotMirrored { size: bounds.size });
+        self.find(bounds, RegionFlags::NONE)
     }
 
     /// Linux: `choose_memblock_flags` (6.1).

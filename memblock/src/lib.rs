@@ -57,6 +57,10 @@
 #[cfg(test)]
 extern crate std;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod alloc;
 mod attributes;
 mod blocks;

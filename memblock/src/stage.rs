@@ -99,7 +99,7 @@ fn add_map<const N: usize, L: Log>(
         }
     }
     memblock.trim_memory(FRAME_BYTES)?;
-    if memblock.memory().is_empty() { Err(Error::NoMemory) } else { Ok(()) }
+    if memblock.memory().is_empty() || input.max_pfn == 0 { Err(Error::NoMemory) } else { Ok(()) }
 }
 
 /// Gives the part of `range` that is memory to `owner`, unless somebody owns it.

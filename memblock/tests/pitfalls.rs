@@ -111,10 +111,13 @@ fn doubling_fails_and_leaves_everything() {
 
 #[test]
 fn doubling_stops_at_the_capacity() {
-    let mut m: Memblock<4> = growing(4, Rules::V6_1, handoff::Quiet);
+    let log = Lines::default();
+    let mut m: Memblock<4, Lines> = growing(4, Rules::V6_1, log.clone());
     m.add(0x1000, 0x10_0000).unwrap();
     (1..5).for_each(|i| m.reserve(i * 0x2000, 0x1000).unwrap());
+    m.set_policy(Policy { trace: true, ..m.policy() });
     assert_eq!(m.reserve(0xc000, 0x1000), Err(Error::Full { array: Array::Reserved, capacity: 4 }));
+    assert_eq!(log.take().len(), 1, "only the request is logged: nothing was looked for");
 
     // The memory array might grow, but the reservation of its new place cannot be recorded.
     let mut n: Memblock<4> = growing(4, Rules::V6_1, handoff::Quiet);
@@ -286,16 +289,17 @@ fn limits_and_magic_numbers() {
 }
 
 #[test]
-fn min_is_given_up_before_the_node() {
+fn min_is_kept_rather_than_the_node() {
     let mut m: Memblock<32> = Memblock::new();
     m.add_node(0x1_0000, 0x1_0000, Nid(0), RegionFlags::NONE).unwrap();
     m.add_node(0x2_0000, 0x1_0000, Nid(1), RegionFlags::NONE).unwrap();
     let high = Bounds { min: 0x2_0000, nid: Nid(0), ..ANY };
     assert_eq!(m.alloc_exact_nid_raw(high), Ok(0x1_f000));
     assert_eq!(m.alloc_range_nid(high, Fallback::AnyNode), Ok(0x2_f000));
+    assert_eq!(m.alloc_try_nid(high), Ok(0x2_e000));
     assert!(m.alloc_range_nid(high, Fallback::Never).is_err());
     assert!(m.alloc_exact_nid_raw(Bounds { nid: Nid(7), ..ANY }).is_err());
-    assert_eq!(m.alloc_try_nid(Bounds { nid: Nid(7), ..ANY }), Ok(0x2_e000));
+    assert_eq!(m.alloc_try_nid(Bounds { nid: Nid(7), ..ANY }), Ok(0x2_d000));
 }
 
 #[test]

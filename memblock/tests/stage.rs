@@ -10,6 +10,7 @@ use handoff::{
     MemoryMap, Nid, Owner, Page, PhysRange, RegionFlags, RunError, decode, encode, run_encoded,
 };
 use memblock::{Assemble, Error};
+use proptest::prelude::*;
 
 #[derive(Default)]
 struct Host(Lines);
@@ -179,6 +180,32 @@ fn up_to_1_mib_may_lack_a_node() {
 }
 
 #[test]
+fn a_node_named_twice_is_one_node() {
+    let mut input = map(&[(0x10_0000, 0x4000_0000, MemoryKind::RAM)]);
+    for (start, end) in [(0, 0x3000_0000), (0x2000_0000, 0x4000_0000)] {
+        input.affinity.push(Affinity { range: range(start, end), node: 0, hotplug: false }).unwrap();
+    }
+    let (_, lines) = run("", &input);
+    assert_eq!(
+        lines[..2],
+        [
+            "Warning: node 0 [mem 0x00000000-0x2fffffff] overlaps with itself [mem 0x20000000-0x3fffffff]",
+            "NUMA: Node 0 [mem 0x00000000-0x2fffffff] + [mem 0x20000000-0x3fffffff] -> [mem 0x00000000-0x3fffffff]",
+        ]
+    );
+}
+
+#[test]
+fn entries_without_a_whole_page_are_lost_to_rounding() {
+    let ram = MemoryKind::RAM;
+    let (blocks, _) =
+        run("", &map(&[(0x10_0001, 0x10_0fff, ram), (0x10_2800, 0x10_3800, ram), (0x20_0800, 0x40_0000, ram)]));
+    let blocks = blocks.unwrap();
+    assert_eq!(blocks.ledger.bytes(Owner::ROUNDING), 0xffe + 0x1000 + 0x800);
+    assert_eq!((blocks.memory.len(), blocks.memory_bytes()), (1, 0x1f_f000));
+}
+
+#[test]
 fn numa_off_and_unknown_rules() {
     let mut input = map(&[(0x10_0000, 0x4000_0000, MemoryKind::RAM)]);
     input.affinity.push(Affinity { range: range(0, 0x4000_0000), node: 1, hotplug: false }).unwrap();
@@ -227,4 +254,53 @@ fn too_little_memory_is_an_error_with_numbers() {
     );
     let (result, _) = run("", &map(&[(0x1001, 0x1fff, MemoryKind::RAM)]));
     assert_eq!(result.unwrap_err(), RunError::Stage(Error::NoMemory));
+}
+
+/// A map whose entries, images and nodes lie anywhere, aligned to nothing.
+fn any_map() -> impl Strategy<Value = MemoryMap> {
+    let kinds = [MemoryKind::RAM, MemoryKind::RESERVED_KERN, MemoryKind::SOFT_RESERVED, MemoryKind::RESERVED];
+    let cuts = prop::collection::btree_set(prop_oneof![0..1u64 << 22, 0..1u64 << 34, any::<u64>()], 2..24);
+    let place = || (0..1u64 << 22, 1..1u64 << 20, any::<u8>());
+    let places = || prop::collection::vec(place(), 0..8);
+    (cuts, prop::collection::vec(prop::sample::select(kinds.to_vec()), 24), places(), places(), any::<bool>()).prop_map(
+        |(cuts, kinds, images, nodes, far)| {
+            let cuts: Vec<u64> = cuts.into_iter().collect();
+            let entries: Vec<_> = cuts.windows(2).zip(kinds).map(|(cut, kind)| (cut[0], cut[1], kind)).collect();
+            let mut input = map(&entries);
+            let place =
+                |start: u64, size: u64| range(start << (10 * u32::from(far)), (start + size) << (10 * u32::from(far)));
+            let image = |(start, size, owner)| Image { range: place(start, size), owner: Owner(17 + owner % 4) };
+            input.images.extend(images.into_iter().map(image));
+            let node = |(start, size, node): (u64, u64, u8)| Affinity {
+                range: place(start, size),
+                node: u16::from(node % 3),
+                hotplug: node > 128,
+            };
+            input.affinity.extend(nodes.into_iter().map(node));
+            input
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn any_map_is_assembled_or_refused_with_a_reason(input in any_map(), newest in any::<bool>()) {
+        let command_line = if newest { "linux=6.12 movable_node" } else { "" };
+        match run(command_line, &input).0 {
+            // `run` has decoded it, so the account adds up; what is memory is what the map calls RAM, in whole pages.
+            Ok(blocks) => {
+                // Only a node's border may lie within a page.
+                let border = |at: u64| blocks.memory.iter().any(|r| r.base == at) && blocks.memory.iter().any(|r| r.end() == at);
+                let ends = blocks.memory.iter().flat_map(|r| [r.base, r.end()]);
+                prop_assert!(ends.into_iter().all(|at| at % 4096 == 0 || border(at)));
+                let reserved = || blocks.reserved.iter().map(|r| range(r.base, r.end()));
+                for image in &blocks.images {
+                    let kept: u64 = reserved().filter_map(|r| r.intersection(image.range)).map(PhysRange::size).sum();
+                    prop_assert_eq!(kept, image.range.size());
+                }
+            }
+            Err(RunError::Stage(Error::NoMemory | Error::NodeData { .. })) => {}
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+    }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The naive model: one entry per 128 bytes of a small space, every question answered by looking at all of them.
 
+pub(crate) mod compare;
+
 use handoff::{Bounds, Direction, Nid, Region, RegionFlags, Rules};
 use memblock::{Array, Policy};
 
