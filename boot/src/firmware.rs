@@ -2,22 +2,9 @@
 //! The first hand-off: the firmware's map, what lies in memory, nodes and what is installed.
 
 use crate::multiboot::Loader;
-use crate::{phys, smbios, srat};
+use crate::tables::Tables;
+use crate::{smbios, srat};
 use handoff::{Firmware, Image, Ledger, Owner, PhysRange};
-
-/// Firmware tables, read where they lie.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tables;
-
-impl Tables {
-    /// Returns the bytes of a table, if they lie where firmware tables lie: below 4 GiB.
-    pub(crate) fn bytes(self, address: u64, size: u64) -> Option<&'static [u8]> {
-        let range = PhysRange::from_size(address, size).filter(|range| address != 0 && range.end() <= 1 << 32)?;
-        // SAFETY: the first 4 GiB are always mapped. Tables lie in memory that the map does not call usable or that this
-        // boot has not given to anybody yet, so nobody writes there while they are read.
-        Some(unsafe { phys::bytes(range) })
-    }
-}
 
 /// Returns the first hand-off.
 ///

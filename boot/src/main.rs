@@ -23,6 +23,7 @@ mod runner;
 mod self_test;
 mod smbios;
 mod srat;
+mod tables;
 
 use chain::{Failed, Surroundings};
 use console::{print, say};

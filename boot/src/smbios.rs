@@ -4,7 +4,7 @@
 //! `dmidecode` finds and checks the entry point. The walk to the one structure type we need is our own: the crate's decodes
 //! every type there is, which costs 25 KiB of code.
 
-use crate::firmware::Tables;
+use crate::tables::Tables;
 use dmidecode::EntryPoint;
 
 /// Where a BIOS keeps the entry point: somewhere in here, on a 16-byte boundary.

@@ -4,7 +4,7 @@
 //! Our own reader: the one of the `acpi` crate (7.0.0-pre1) takes the entry length for 16 bits wide, so it loses every
 //! domain but 0, and it needs unchecked pointers where slices do.
 
-use crate::firmware::Tables;
+use crate::tables::Tables;
 use handoff::{AFFINITIES, Affinity, PhysRange};
 use heapless::Vec;
 
