@@ -2,7 +2,7 @@
 //! The command line.
 
 use crate::guest::{Firmware, MachineType, MemorySize};
-use crate::{ci, image, qemu, test};
+use crate::{ci, image, qemu, replay, test};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -30,6 +30,10 @@ enum Verb {
     Image(ImageArgs),
     /// Run the tests on the host, then those that boot the image
     Test(TestArgs),
+    /// Run the crates through recorded boots of Linux and compare every decision
+    ///
+    /// Exit status: 0 everything compared is equal, 1 something differs, 2 a log could not be used.
+    Replay(ReplayArgs),
     /// Check format, lints, features, documentation and dependencies (the tests are `test`)
     Ci,
 }
@@ -106,6 +110,16 @@ pub(crate) struct TestArgs {
     pub(crate) no_install: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// A kernel's log, a folder with a dmesg.txt, a folder of such folders, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Show only what is not equal
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
 /// A stage and what the program in its place does wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct Misbehave {
@@ -156,6 +170,7 @@ pub fn run(cli: &Cli) -> Result<u8> {
         Verb::Qemu(args) => Ok(qemu::run(args)?.status()),
         Verb::Image(args) => image::run(args).map(|()| 0),
         Verb::Test(args) => test::run(args).map(|()| 0),
+        Verb::Replay(args) => replay::run(args),
         Verb::Ci => ci::run().map(|()| 0),
     }
 }

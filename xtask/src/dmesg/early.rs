@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn dumps() {
-        let text = " reserved[0x1f]\t[0x0000000000001000-0x0000000000001fff], 0x0000000000001000 bytes on node 3 flags: 0x10";
+        let text =
+            " reserved[0x1f]\t[0x0000000000001000-0x0000000000001fff], 0x0000000000001000 bytes on node 3 flags: 0x10";
         let (array, nid) = (Array::Reserved, Some(3));
         let region = Event::DumpRegion { array, base: 0x1000, last: 0x1fff, size: 0x1000, nid, flags: 16 };
         assert_eq!(parse(text), Some(region));

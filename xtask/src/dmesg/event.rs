@@ -68,57 +68,140 @@ pub(crate) enum Event<'a> {
     /// A heading, or another line that the table of the firmware is behind.
     Table,
     /// An entry of a printed map: whose, range, type.
-    MapEntry { who: &'a str, start: u64, last: u64, kind: &'a str },
+    MapEntry {
+        who: &'a str,
+        start: u64,
+        last: u64,
+        kind: &'a str,
+    },
     Edit(Edit<'a>),
-    LastPfn { last_pfn: u64, max_arch_pfn: u64 },
+    LastPfn {
+        last_pfn: u64,
+        max_arch_pfn: u64,
+    },
     PciGap,
     RamBuffer,
-    Nosave { start: u64, last: u64 },
+    Nosave {
+        start: u64,
+        last: u64,
+    },
     /// The kernel lies where the map has no RAM.
     KernelNotRam,
     /// RAM is given up because the MTRRs do not cover it.
     MtrrTrimmed,
     /// Memory of the graphics unit, which Linux marks as reserved in silence.
-    Graphics { start: u64, last: u64 },
+    Graphics {
+        start: u64,
+        last: u64,
+    },
     /// A range that EFI will have removed from the map.
-    EfiRemoves { start: u64, last: u64 },
+    EfiRemoves {
+        start: u64,
+        last: u64,
+    },
 
     Call(Call<'a>),
     Request(Request<'a>),
-    Doubled { array: Array, max: u64, base: u64, last: u64 },
+    Doubled {
+        array: Array,
+        max: u64,
+        base: u64,
+        last: u64,
+    },
     DoubleFailed,
     NotMirrored,
     DumpHeading,
-    DumpSizes { memory: u64, reserved: u64 },
+    DumpSizes {
+        memory: u64,
+        reserved: u64,
+    },
     DumpCount,
-    DumpRegion { array: Array, base: u64, last: u64, size: u64, nid: Option<u16>, flags: u32 },
+    DumpRegion {
+        array: Array,
+        base: u64,
+        last: u64,
+        size: u64,
+        nid: Option<u16>,
+        flags: u32,
+    },
 
-    Srat { nid: u16, start: u64, last: u64, hotplug: bool },
+    Srat {
+        nid: u16,
+        start: u64,
+        last: u64,
+        hotplug: bool,
+    },
     /// No NUMA, or switched off.
     NumaDummy,
-    FakeNode { last: u64 },
-    EmulatedNode { nid: u16, start: u64, last: u64 },
+    FakeNode {
+        last: u64,
+    },
+    EmulatedNode {
+        nid: u16,
+        start: u64,
+        last: u64,
+    },
     /// What becomes of the firmware's ranges of a node.
     NodeRange,
-    NodeData { nid: u16, start: u64, last: u64 },
-    NodeDataOn { nid: u16 },
+    NodeData {
+        nid: u16,
+        start: u64,
+        last: u64,
+    },
+    NodeDataOn {
+        nid: u16,
+    },
 
-    Ramdisk { start: u64, last: u64 },
-    NewRamdisk { start: u64, last: u64 },
-    MoveRamdisk { from: (u64, u64), to: (u64, u64) },
-    AcpiTable { start: u64, last: u64 },
-    MpTable { start: u64, last: u64 },
+    Ramdisk {
+        start: u64,
+        last: u64,
+    },
+    NewRamdisk {
+        start: u64,
+        last: u64,
+    },
+    MoveRamdisk {
+        from: (u64, u64),
+        to: (u64, u64),
+    },
+    AcpiTable {
+        start: u64,
+        last: u64,
+    },
+    MpTable {
+        start: u64,
+        last: u64,
+    },
     /// Bytes of the words that no one knows, as the kernel lays them out.
-    UnknownParameters { bytes: u64 },
+    UnknownParameters {
+        bytes: u64,
+    },
     /// Per-CPU memory: pages used of a unit, bytes of a unit.
-    PerCpu { pages: u64, unit: u64 },
-    HashTable { bytes: u64 },
-    IoTlb { start: u64, last: u64 },
-    EfiRange { kind: &'a str, mirrored: bool, special: bool, start: u64, last: u64 },
+    PerCpu {
+        pages: u64,
+        unit: u64,
+    },
+    HashTable {
+        bytes: u64,
+    },
+    IoTlb {
+        start: u64,
+        last: u64,
+    },
+    EfiRange {
+        kind: &'a str,
+        mirrored: bool,
+        special: bool,
+        start: u64,
+        last: u64,
+    },
     /// How much memory is mirrored.
     Mirrored,
     /// Where the contiguous memory allocator took its area.
-    Cma { mib: u64, base: u64 },
+    Cma {
+        mib: u64,
+        base: u64,
+    },
 
     /// A line about the crash kernel.
     Crash,
@@ -126,17 +209,30 @@ pub(crate) enum Event<'a> {
     Zone,
     /// Where the movable zone of a node starts.
     MovableZone,
-    MemorylessNode { nid: u16 },
+    MemorylessNode {
+        nid: u16,
+    },
     /// The zone of devices, which is always empty at boot.
     DeviceZone,
 
     /// The first word after memblock handed everything over.
     SlabUp,
-    Memory { available: u64, present: u64, reserved: u64, cma: u64 },
-    Freed { kib: u64 },
+    Memory {
+        available: u64,
+        present: u64,
+        reserved: u64,
+        cma: u64,
+    },
+    Freed {
+        kib: u64,
+    },
     /// The bus is about to get its resources.
     PciResources,
     Panic(&'a str),
+    /// The processor that boots.
+    Processor {
+        amd: bool,
+    },
 }
 
 /// Reads a line.
@@ -153,7 +249,9 @@ pub(super) fn normal(text: &str, event: &Event<'_>) -> String {
             let freed = text.strip_prefix("   memblock_free:").or_else(|| text.strip_prefix("memblock_free:"));
             freed.map_or_else(|| text.to_owned(), |range| format!("memblock_phys_free:{range}"))
         }
-        Event::Doubled { .. } => behind_doubled(text).map_or(text, |rest| text[..text.len() - rest.len()].trim_end()).to_owned(),
+        Event::Doubled { .. } => {
+            behind_doubled(text).map_or(text, |rest| text[..text.len() - rest.len()].trim_end()).to_owned()
+        }
         Event::Nosave { .. } => match text.split_once("egistered nosave memory") {
             Some((_, range)) => format!("PM: hibernation: Registered nosave memory{range}"),
             None => text.to_owned(),

@@ -19,13 +19,22 @@ fn start(text: &str) -> Option<Event<'_>> {
     if let Some(rest) = text.strip_prefix("Linux version ") {
         return Some(Event::Version(rest.split(' ').next()?));
     }
+    if let Some(name) = text.strip_prefix("smpboot: CPU0: ") {
+        return Some(Event::Processor { amd: name.contains("AMD") || name.contains("Hygon") });
+    }
     text.strip_prefix("Command line: ").map(Event::CommandLine)
 }
 
 fn crash(text: &str) -> bool {
-    const STARTS: [&str; 10] = [
-        "crashkernel: ",
-        "crahskernel: ",
+    const STARTS: [&str; 16] = [
+        "crashkernel: unrecognized char: ",
+        "crashkernel: memory value expected",
+        "crashkernel: Memory value expected",
+        "crashkernel: '-' expected",
+        "crashkernel: ':' expected",
+        "crashkernel: end <= start",
+        "crashkernel: invalid size",
+        "crahskernel: Memory value expected",
         "crashkernel size resulted in zero bytes",
         "crashkernel reserved: ",
         "crashkernel low memory reserved: ",
@@ -234,7 +243,10 @@ mod tests {
         let (start, last) = (0x1000, 0x1fff);
         for (text, event) in [
             ("Linux version 6.1.0-1-amd64 (a@b) x", Event::Version("6.1.0-1-amd64")),
-            ("ACPI: SRAT: Node 1 PXM 7 [mem 0x1000-0x1fff] hotplug", Event::Srat { nid: 1, start, last, hotplug: true }),
+            (
+                "ACPI: SRAT: Node 1 PXM 7 [mem 0x1000-0x1fff] hotplug",
+                Event::Srat { nid: 1, start, last, hotplug: true },
+            ),
             ("ACPI: SRAT: Node 1 PXM 7 [mem 0x1000-0x1fff]", Event::Srat { nid: 1, start, last, hotplug: false }),
             ("NODE_DATA(3) allocated [mem 0x1000-0x1fff]", Event::NodeData { nid: 3, start, last }),
             ("    NODE_DATA(3) on node 0", Event::NodeDataOn { nid: 3 }),
@@ -246,13 +258,15 @@ mod tests {
             ("Initmem setup node 1 as memoryless", Event::Zone),
             ("Reserving 64MB of low memory at 2MB for crashkernel (low RAM limit: 4096MB)", Event::Crash),
             ("Memory value expected after '@'", Event::Crash),
-            ("Unknown kernel command line parameters \"a b\", will be passed to user space.", Event::UnknownParameters {
-                bytes: 5,
-            }),
+            (
+                "Unknown kernel command line parameters \"a b\", will be passed to user space.",
+                Event::UnknownParameters { bytes: 5 },
+            ),
             ("percpu: Embedded 61 pages/cpu s212992 r8192 d28672 u2097152", Event::PerCpu { pages: 61, unit: 2 << 20 }),
-            ("Dentry cache hash table entries: 262144 (order: 9, 2097152 bytes, linear)", Event::HashTable {
-                bytes: 2 << 20,
-            }),
+            (
+                "Dentry cache hash table entries: 262144 (order: 9, 2097152 bytes, linear)",
+                Event::HashTable { bytes: 2 << 20 },
+            ),
             ("Freeing initrd memory: 1304K", Event::Freed { kib: 1304 }),
             (
                 "Memory: 219836K/2096632K available (1K kernel code, 2K rwdata, 79272K reserved, 4K cma-reserved)",

@@ -83,7 +83,7 @@ fn push<'a>(boot: &mut Log<'a>, line: line::Line<'a>, event: Event<'a>) {
 
 /// Returns whether a line starts like those that early memory, the firmware's map and the nodes print.
 fn looks_like_memory(text: &str) -> bool {
-    const STARTS: [&str; 17] = [
+    const STARTS: [&str; 18] = [
         "memblock",
         "   memblock_",
         "MEMBLOCK",
@@ -101,6 +101,7 @@ fn looks_like_memory(text: &str) -> bool {
         "last_pfn",
         "NODE_DATA",
         "    NODE_DATA",
+        "crashkernel",
     ];
     STARTS.iter().any(|start| text.starts_with(start))
 }
@@ -111,7 +112,8 @@ mod tests {
 
     #[test]
     fn what_looks_like_memory_and_is_not_understood_is_kept() {
-        let log = parse("[    0.0] Linux version 6.1\n[    0.0] memblock_reserve: [0x1-0x\n[    0.0] e820: new words\n");
+        let log =
+            parse("[    0.0] Linux version 6.1\n[    0.0] memblock_reserve: [0x1-0x\n[    0.0] e820: new words\n");
         assert_eq!(log[0].unknown.iter().map(|u| u.line).collect::<Vec<_>>(), [2, 3]);
         assert_eq!(log[0].entries.len(), 1);
     }

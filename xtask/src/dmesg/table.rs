@@ -106,7 +106,10 @@ mod tests {
     fn maps_and_edits() {
         let (start, last) = (0x1000, 0x1fff);
         for (text, event) in [
-            ("BIOS-e820: [mem 0x1000-0x1fff] type 99", Event::MapEntry { who: "BIOS-e820", start, last, kind: "type 99" }),
+            (
+                "BIOS-e820: [mem 0x1000-0x1fff] type 99",
+                Event::MapEntry { who: "BIOS-e820", start, last, kind: "type 99" },
+            ),
             (
                 "reserve setup_data: [mem 0x1000-0x1fff] ACPI data",
                 Event::MapEntry { who: "reserve setup_data", start, last, kind: "ACPI data" },
@@ -116,7 +119,10 @@ mod tests {
                 Event::Edit(Edit::Update { start, last, old: "usable", new: "soft reserved" }),
             ),
             ("e820: remove [mem 0x1000-0x1fff] ", Event::Edit(Edit::Remove { start, last, kind: None })),
-            ("e820: remove [mem 0x1000-0x1fff] ACPI NVS", Event::Edit(Edit::Remove { start, last, kind: Some("ACPI NVS") })),
+            (
+                "e820: remove [mem 0x1000-0x1fff] ACPI NVS",
+                Event::Edit(Edit::Remove { start, last, kind: Some("ACPI NVS") }),
+            ),
             ("last_pfn = 0x10 max_arch_pfn = 0x400", Event::LastPfn { last_pfn: 0x10, max_arch_pfn: 0x400 }),
             ("e820: last_pfn = 0x10 max_arch_pfn = 0x400", Event::LastPfn { last_pfn: 0x10, max_arch_pfn: 0x400 }),
             ("PM: Registered nosave memory: [mem 0x1000-0x1fff]", Event::Nosave { start, last }),
@@ -130,9 +136,11 @@ mod tests {
 
     #[test]
     fn other_lines_are_none() {
-        for text in
-            ["PCI: Using E820 reservations for host bridge windows", "pnp 00:01: [mem 0x0-0xf]", "e820: update [mem 0x0-"]
-        {
+        for text in [
+            "PCI: Using E820 reservations for host bridge windows",
+            "pnp 00:01: [mem 0x0-0xf]",
+            "e820: update [mem 0x0-",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask replay`: runs our crates through recorded boots of Linux and compares every decision.
+//!
+//! What the log shows as asked for - the firmware's map, the command line, calls and requests - is done again; what it
+//! shows as decided - maps, addresses, regions, nodes, flags, words - is predicted and compared, line by line. What Linux
+//! does in silence is in `infer`. Nothing counts as equal that was not compared, and a log that shows too little to
+//! compare is an error of its own.
+
+mod boot;
+mod capture;
+mod crash;
+mod difference;
+mod early;
+mod firmware;
+mod infer;
+mod memory_map;
+mod nodes;
+mod report;
+mod table;
+mod trace;
+
+pub use capture::Capture;
+pub use report::{Fact, Mismatch, Report, Verdict};
+
+use crate::cli::ReplayArgs;
+use crate::dmesg;
+use crate::dmesg::{Event, Log};
+use anyhow::Result;
+use boot::Boot;
+use early::Early;
+use handoff::{FRAME_BYTES, PhysRange, Region};
+use report::Totals;
+use table::Outcome;
+
+/// Replays everything at the paths, prints what came of it and returns the exit status.
+pub(crate) fn run(args: &ReplayArgs) -> Result<u8> {
+    let mut totals = Totals::default();
+    for path in &args.paths {
+        let found = match Capture::find(path) {
+            Ok(found) => found,
+            Err(error) => {
+                say(&mut totals, &unusable(path.display().to_string(), format!("{error:#}")), args.quiet);
+                continue;
+            }
+        };
+        for path in found {
+            let reports = match Capture::read(&path) {
+                Ok(capture) => replay(&capture),
+                Err(error) => vec![unusable(path.display().to_string(), format!("{error:#}"))],
+            };
+            for report in reports {
+                say(&mut totals, &report, args.quiet);
+            }
+        }
+    }
+    println!("{totals}");
+    Ok(totals.verdict() as u8)
+}
+
+fn say(totals: &mut Totals, report: &Report, quiet: bool) {
+    if !quiet || report.verdict() != Verdict::Equal {
+        print!("{report}");
+    }
+    totals.add(report);
+}
+
+fn unusable(name: String, why: String) -> Report {
+    let mut report = Report::new(name);
+    report.cannot_use(why);
+    report
+}
+
+/// Replays every boot in a capture.
+pub fn replay(capture: &Capture) -> Vec<Report> {
+    let text = String::from_utf8_lossy(&capture.dmesg);
+    let logs = dmesg::parse(&text);
+    if let Some(why) = not_a_log(&capture.dmesg, &logs) {
+        return vec![unusable(capture.name.clone(), why)];
+    }
+    let several = logs.len() > 1;
+    let numbered = |i: usize| if several { format!("{}, boot {}", capture.name, i + 1) } else { capture.name.clone() };
+    logs.iter().enumerate().map(|(i, log)| replay_boot(numbered(i), capture, log)).collect()
+}
+
+/// Returns why a file is no log of a PC's kernel at all.
+fn not_a_log(bytes: &[u8], logs: &[Log<'_>]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let has_memory = logs.iter().any(|log| log.entries.iter().any(|e| !matches!(e.event, Event::Version(_))));
+    if has_memory {
+        return None;
+    }
+    Some(if bytes.iter().all(u8::is_ascii_whitespace) {
+        "it is empty".into()
+    } else if bytes.contains(&0) {
+        "it is not text".into()
+    } else if text.contains("Booting Linux on physical CPU") || text.contains("Machine model:") {
+        "it is the log of a machine that has no e820 map; only x86 has one".into()
+    } else {
+        "it has no line of a kernel's log about memory; a whole log begins with \"Linux version\"".into()
+    })
+}
+
+fn replay_boot(name: String, capture: &Capture, log: &Log<'_>) -> Report {
+    let mut report = Report::new(name);
+    for unknown in &log.unknown {
+        report.unknown_line(unknown.line, unknown.text);
+    }
+    let boot = match Boot::new(log, capture) {
+        Ok(boot) => boot,
+        Err(why) => {
+            report.cannot_use(why);
+            return report.finish();
+        }
+    };
+    report.kernel(format!("Linux {}", boot.release));
+
+    let map = table::replay(&boot, &mut report);
+    nodes::check_srat(&boot, &mut report);
+    if boot.debug {
+        replay_memory(&boot, &map, &mut report);
+    } else if !map.at_setup.is_empty() {
+        replay_without_debug(&boot, &map, &mut report);
+    }
+    report.finish()
+}
+
+/// Replays a log with every call of memblock in it.
+fn replay_memory(boot: &Boot<'_>, map: &Outcome, report: &mut Report) {
+    if map.panicked {
+        return; // so did Linux, and the lines up to there were compared
+    }
+    let mut early = Early::new(boot, map, report);
+    early.run();
+    let (memory, pages) = (std::mem::take(&mut early.at_zones), early.pages);
+    memory_map::replay_zones(boot, &memory, map.max_pfn, report);
+    compare_totals(boot, &memory, pages, report);
+
+    let missing = [
+        (report.count(Fact::Allocations) == 0, "there is no allocation in it"),
+        (boot.dumps() == 0, "there is no dump of memblock in it"),
+        (boot.dumps() == 1, "the second dump of memblock is not in it"),
+        (!boot.reached_handover(), "it ends before memory is handed over to the page allocator"),
+    ];
+    if let Some((_, what)) = missing.iter().find(|(missing, _)| *missing)
+        && !boot.panicked()
+    {
+        report.cannot_use(format!("memblock=debug is on its command line, but {what}: it is cut off or was filtered (log_buf_len=4M keeps more)"));
+    }
+}
+
+/// Replays a log of a machine in daily use.
+fn replay_without_debug(boot: &Boot<'_>, map: &Outcome, report: &mut Report) {
+    let ranges = table::memory_of(&map.at_setup);
+    let policy = memblock::Policy { rules: boot.rules, ..memblock::Policy::from_command_line(&boot.command_line) };
+    let mut memory = Box::new(early::Machine::with_log(policy, trace::Trace::default()));
+    for range in &ranges {
+        _ = memory.add(range.start(), range.size());
+    }
+    if boot.events().any(|e| matches!(e, Event::NodeData { .. })) {
+        let plan = nodes::plan(boot, &memory, map.max_pfn, report);
+        _ = nodes::register(&mut memory, &plan.blocks);
+    }
+    let total = map.at_setup.iter().filter(|e| e.kind.is_ram()).map(|e| e.size).sum();
+    crash::replay_lines(boot, &ranges, total, report);
+    memory_map::replay_zones(boot, memory.memory(), map.max_pfn, report);
+    compare_totals(boot, memory.memory(), None, report);
+    report.advise("the kernel was booted without memblock=debug: add it (and log_buf_len=4M) to its command line to have every reservation and every address compared as well");
+}
+
+/// Compares the figures of the line that sums memory up, as far as they follow.
+fn compare_totals(boot: &Boot<'_>, memory: &[Region], pages: Option<u64>, report: &mut Report) {
+    let Some((at, entry)) = boot.entries().iter().enumerate().find(|(_, e)| matches!(e.event, Event::Memory { .. }))
+    else {
+        if boot.reached_handover() && !boot.panicked() {
+            let (line, expected) = (boot.log.last_line, Some("Memory: ...K/...K available".to_owned()));
+            report.mismatch(Mismatch { line, what: Fact::Totals, expected, got: None });
+        }
+        return;
+    };
+    let Event::Memory { present, reserved, cma, .. } = entry.event else { return };
+    let mut check = |what: &str, expected: u64, got: Option<u64>| {
+        if got == Some(expected) {
+            report.equal(Fact::Totals, 1);
+        } else {
+            let (line, expected) = (entry.line, Some(format!("{expected}K {what}")));
+            report.mismatch(Mismatch { line, what: Fact::Totals, expected, got: Some(entry.text.clone()) });
+        }
+    };
+    let frames = memory.iter().filter_map(|r| PhysRange::capped(r.base, r.size)?.inward());
+    check("present", frames.map(PhysRange::size).sum::<u64>() / 1024, Some(present));
+    if let Some(pages) = pages {
+        let handed = present.checked_sub(reserved).and_then(|left| left.checked_sub(cma));
+        let later = if boot.rules >= handoff::Rules::V6_12 { freed_before(boot, at) } else { 0 };
+        check("handed over (present - reserved)", pages * FRAME_BYTES / 1024 + later, handed);
+    }
+}
+
+/// Returns the KiB that were given to the page allocator between the hand-over and a line; 6.12 prints its sum that late.
+fn freed_before(boot: &Boot<'_>, at: usize) -> u64 {
+    let mut kib = 0;
+    let mut answered = None;
+    for entry in &boot.entries()[..at] {
+        match entry.event {
+            Event::Freed { kib: freed } => kib += freed,
+            // Gigantic pages go to their own allocator.
+            Event::Request(request) => {
+                answered = Some(request).filter(|r| infer::is_gigantic_page(boot.rules, r.caller))
+            }
+            Event::Call(call) if call.function == dmesg::Function::FreeLate => kib += call.size() / 1024,
+            Event::Call(call) if early::is_allocation(&call) => kib += answered.take().map_or(0, |r| r.size / 1024),
+            _ => {}
+        }
+    }
+    kib
+}
