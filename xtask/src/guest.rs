@@ -109,9 +109,16 @@ impl Guest<'_> {
         command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
         command.args(["-debugcon", "stdio"]);
         command.arg("-serial").arg(format!("file:{}", self.serial.display()));
-        command.arg("-cdrom").arg(self.iso);
-        if self.firmware == Firmware::Uefi {
-            command.args(ovmf_arguments(directory)?);
+        match self.firmware {
+            Firmware::Bios => {
+                command.arg("-cdrom").arg(self.iso);
+            }
+            // As a disk: the UEFI driver for an emulated CD drive gives up on a read when the host is busy.
+            Firmware::Uefi => {
+                let iso = self.iso.display().to_string().replace(',', ",,");
+                command.arg("-drive").arg(format!("file={iso},format=raw,if=none,id=iso,readonly=on"));
+                command.args(["-device", "virtio-blk-pci,drive=iso"]).args(ovmf_arguments(directory)?);
+            }
         }
         command.args(self.more);
         Ok(command)
