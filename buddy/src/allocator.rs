@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The allocator and how it comes to life.
 
-use crate::Error;
-use crate::list::page;
+use crate::node::Counters;
+use crate::pages::{Pages, page};
 use crate::sections::Sections;
 use crate::zonelist::Zonelist;
+use crate::{Error, Watermarks};
 use core::fmt;
 use handoff::{
-    FRAME_BYTES, Frame, FrameState, FreeArea, MAX_ORDER, MAX_ZONES, ORDERS, Page, SectionRun, ZoneSpan, ZoneState,
+    FRAME_BYTES, Frame, FrameState, FreeArea, MAX_ORDER, MAX_ZONES, ORDERS, Page, PhysRange, SectionRun, ZoneSpan,
+    ZoneState,
 };
 use heapless::Vec;
 use x86_64::PhysAddr;
@@ -24,10 +26,13 @@ use x86_64::structures::paging::PhysFrame;
 ///
 /// Linux: `struct zone`, `mm/page_alloc.c` (6.1).
 pub struct Buddy<'a, const Z: usize = MAX_ZONES> {
-    pub(crate) pages: &'a mut [Page],
+    pub(crate) pages: Pages<'a>,
     pub(crate) zones: Vec<ZoneState, Z>,
     pub(crate) zonelist: Zonelist<Z>,
     pub(crate) sections: Sections,
+    pub(crate) watermarks: Vec<Watermarks, Z>,
+    pub(crate) counters: Vec<Counters, Z>,
+    pub(crate) zero: Option<fn(PhysRange)>,
     pub(crate) refused: u64,
 }
 
@@ -44,7 +49,7 @@ impl<'a, const Z: usize> Buddy<'a, Z> {
         let zonelist = Zonelist::new(spans.iter())?;
         let empty = |span: &ZoneSpan| ZoneState { span: *span, managed: 0, free_area: [FreeArea::EMPTY; ORDERS] };
         let sections = Sections::new(sections, pages.len())?;
-        Ok(Self { pages, zones: spans.iter().map(empty).collect(), zonelist, sections, refused: 0 })
+        Ok(Self::from_tables(pages, spans.iter().map(empty).collect(), zonelist, sections))
     }
 
     /// Returns the allocator that left these tables and descriptors, in time proportional to the number of zones.
@@ -66,7 +71,13 @@ impl<'a, const Z: usize> Buddy<'a, Z> {
             }
         }
         let sections = Sections::new(sections, pages.len())?;
-        Ok(Self { pages, zones: zones.iter().copied().collect(), zonelist, sections, refused: 0 })
+        Ok(Self::from_tables(pages, zones.iter().copied().collect(), zonelist, sections))
+    }
+
+    fn from_tables(pages: &'a mut [Page], zones: Vec<ZoneState, Z>, zonelist: Zonelist<Z>, sections: Sections) -> Self {
+        let watermarks = zones.iter().map(|_| Watermarks::NONE).collect();
+        let counters = zones.iter().map(|_| Counters::default()).collect();
+        Self { pages: Pages::new(pages), zones, zonelist, sections, watermarks, counters, zero: None, refused: 0 }
     }
 
     /// Returns the zones with their free lists: with the sections and the descriptors the whole state.
@@ -84,13 +95,13 @@ impl<'a, const Z: usize> Buddy<'a, Z> {
     /// Returns the descriptor of a frame, or `None` if it lies in no present section.
     #[must_use]
     pub fn page(&self, frame: PhysFrame) -> Option<&Page> {
-        self.pages.get(self.sections.frame(pfn(frame)).ok()?.0 as usize)
+        self.pages.get(self.sections.frame(pfn(frame)).ok()?)
     }
 
     /// Returns the part of a frame's descriptor that belongs to the kernel, or `None` if it lies in no present section.
     #[must_use]
     pub fn private_mut(&mut self, frame: PhysFrame) -> Option<&mut [u64; 5]> {
-        let index = self.sections.frame(pfn(frame)).ok()?.0 as usize;
+        let index = self.sections.frame(pfn(frame)).ok()?;
         self.pages.get_mut(index).map(|page| &mut page.private)
     }
 
@@ -103,7 +114,7 @@ impl<'a, const Z: usize> Buddy<'a, Z> {
     pub(crate) fn block_of(&self, frame: Frame) -> Option<(Frame, FrameState, u8)> {
         (0..=MAX_ORDER).find_map(|order| {
             let start = Frame(frame.0 & !((1 << order) - 1));
-            let page = page(self.pages, start).ok()?;
+            let page = page(&self.pages, start).ok()?;
             let is_block = matches!(page.state(), FrameState::Free | FrameState::Allocated);
             (is_block && page.order() >= order).then(|| (start, page.state(), page.order()))
         })
@@ -113,7 +124,7 @@ impl<'a, const Z: usize> Buddy<'a, Z> {
     #[cold]
     pub(crate) fn why_not(&self, frame: Frame) -> Error {
         let pfn = self.sections.pfn(frame);
-        match (page(self.pages, frame).map(Page::state), self.block_of(frame)) {
+        match (page(&self.pages, frame).map(Page::state), self.block_of(frame)) {
             (Err(error), _) => error,
             (Ok(FrameState::Hole), _) => Error::Hole { pfn },
             (Ok(FrameState::Reserved), _) => Error::Reserved { pfn },

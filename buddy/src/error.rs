@@ -19,6 +19,33 @@ pub enum Error {
         /// Free frames in these zones.
         free: u64,
     },
+    /// There is a block, but what is free is kept for more urgent requests, or for those that can use no other zone.
+    BelowWatermark {
+        /// The order asked for.
+        order: u8,
+        /// The largest order there is a free block of in these zones.
+        largest: Option<u8>,
+        /// Free frames in these zones.
+        free: u64,
+    },
+    /// A request for zeros, and nobody to write them.
+    CannotZero,
+    /// A matrix of distances is not square.
+    Distances {
+        /// The nodes.
+        nodes: usize,
+        /// Distances given.
+        given: usize,
+    },
+    /// A node is not 10 from itself, or another one is nearer.
+    Distance {
+        /// From which node.
+        from: u16,
+        /// To which.
+        to: u16,
+        /// How far.
+        distance: u8,
+    },
     /// No block has that order.
     Order {
         /// The order asked for.
@@ -89,6 +116,11 @@ pub enum Error {
         block: u64,
         /// The order of the block.
         order: u8,
+    },
+    /// There is memory at the frame already, so none can be added.
+    NotHole {
+        /// The frame.
+        pfn: u64,
     },
     /// The frame is not reserved, so it cannot be given up.
     NotReserved {
@@ -199,6 +231,18 @@ impl fmt::Display for Error {
             Self::OutOfMemory { order, largest: None, .. } => {
                 write!(f, "no free block of order {order} in the allowed zones: nothing is free")
             }
+            Self::BelowWatermark { order, free, .. } => write!(
+                f,
+                "a block of order {order} is free, but the {free} free frames are kept for more urgent requests"
+            ),
+            Self::CannotZero => f.write_str("zeroed memory was asked for, and no function was set that writes zeros"),
+            Self::Distances { nodes, given } => write!(f, "{given} distances are not a matrix of {nodes} nodes"),
+            Self::Distance { from, to, distance } => {
+                write!(
+                    f,
+                    "the distance {distance} from node {from} to node {to} cannot be: the own node is 10, no other is nearer"
+                )
+            }
             Self::Order { order, max } => write!(f, "order {order} is not supported here: the largest is {max}"),
             Self::FrameCount { frames } => {
                 write!(f, "{frames} frames cannot be one allocation: 1 to {} can", 1u32 << MAX_ORDER)
@@ -218,6 +262,7 @@ impl fmt::Display for Error {
             Self::InUse { pfn, block, order } => {
                 write!(f, "frame {pfn:#x} is in use, in the block of order {order} at {block:#x}")
             }
+            Self::NotHole { pfn } => write!(f, "there is memory at frame {pfn:#x} already"),
             Self::NotReserved { pfn } => write!(f, "frame {pfn:#x} is not reserved"),
             Self::Section { index } => write!(f, "section run {index} is empty, out of order or out of range"),
             Self::Descriptors { given, frames } => write!(

@@ -2,8 +2,8 @@
 //! Runs of frames whose number is not a power of two.
 
 use crate::allocator::cut;
-use crate::free::Placement;
-use crate::list::page;
+use crate::pages::page;
+use crate::zone::{self, Placement};
 use crate::{Buddy, Error, Request};
 use handoff::{FRAME_BYTES, FrameState, MAX_ORDER, PhysRange};
 
@@ -26,7 +26,9 @@ impl<const Z: usize> Buddy<'_, Z> {
         let start = self.sections.pfn(block);
         self.divide(start, start + frames, Part::Allocated)?;
         self.divide(start + frames, start + (1 << order), Part::Free)?;
-        frame_range(start, start + frames)
+        let range = frame_range(start, start + frames)?;
+        self.finish(request, range)?;
+        Ok(range)
     }
 
     /// Gives back a range of whole allocated blocks: what [`allocate_exact`](Self::allocate_exact),
@@ -56,7 +58,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     /// Returns the size in frames of the allocated block that starts at `pfn` and ends at or before `end`.
     fn allocated_at(&self, pfn: u64, end: u64) -> Result<u64, Error> {
         let frame = self.sections.frame(pfn)?;
-        let page = page(self.pages, frame)?;
+        let page = page(&self.pages, frame)?;
         if page.state() == FrameState::Allocated && page.order() <= MAX_ORDER && pfn + (1 << page.order()) <= end {
             Ok(1 << page.order())
         } else {
@@ -69,7 +71,7 @@ impl<const Z: usize> Buddy<'_, Z> {
         for (pfn, order) in cut(start, end) {
             let frame = self.sections.frame(pfn)?;
             match part {
-                Part::Allocated => self.mark_allocated(frame, order)?,
+                Part::Allocated => zone::mark_allocated(&mut self.pages, frame, order)?,
                 Part::Free => self.release(frame, order, Placement::Usual)?,
             }
         }

@@ -3,7 +3,8 @@
 
 use crate::exact::{Part, frame_range, whole_frames};
 use crate::hand_over::HandedOver;
-use crate::list::{self, page, page_mut};
+use crate::list;
+use crate::pages::{page, page_mut};
 use crate::{Buddy, Error, Fault};
 use handoff::{FRAME_BYTES, Frame, FrameState, PhysRange};
 
@@ -26,10 +27,10 @@ impl<const Z: usize> Buddy<'_, Z> {
         let mut pfn = start;
         while pfn < end {
             let (block, after, order) = self.free_block_at(pfn)?;
-            let first = page(self.pages, block)?;
+            let first = page(&self.pages, block)?;
             let zone = self.zonelist.zone_of(first)?;
-            list::unlink(self.pages, &mut self.zones[zone].free_area[usize::from(order)], block)?;
-            page_mut(self.pages, block)?.set_state(FrameState::Body);
+            list::unlink(&mut self.pages, &mut self.zones[zone].free_area[usize::from(order)], block)?;
+            page_mut(&mut self.pages, block)?.set_state(FrameState::Body);
 
             // The part that stays goes first: with its neighbour allocated, nothing can merge.
             self.divide(pfn, after.min(end), Part::Allocated)?;
@@ -67,7 +68,7 @@ impl<const Z: usize> Buddy<'_, Z> {
         for pfn in start..end {
             let frame = self.sections.frame(pfn)?;
             let span = &self.zones[self.zone_at(pfn)?].span;
-            if page(self.pages, frame)?.state() != FrameState::Reserved {
+            if page(&self.pages, frame)?.state() != FrameState::Reserved {
                 return Err(Error::NotReserved { pfn });
             }
             if !(span.start_pfn..span.end_pfn()).contains(&pfn) {
@@ -76,7 +77,7 @@ impl<const Z: usize> Buddy<'_, Z> {
         }
 
         for pfn in start..end {
-            page_mut(self.pages, self.sections.frame(pfn)?)?.set_state(FrameState::Body);
+            page_mut(&mut self.pages, self.sections.frame(pfn)?)?.set_state(FrameState::Body);
         }
         // Zone by zone: unlike free memory, a reservation may reach over the border of two nodes.
         while start < end {
@@ -90,6 +91,6 @@ impl<const Z: usize> Buddy<'_, Z> {
 
     /// Returns the index of the zone a frame belongs to.
     fn zone_at(&self, pfn: u64) -> Result<usize, Error> {
-        self.zonelist.zone_of(page(self.pages, self.sections.frame(pfn)?)?)
+        self.zonelist.zone_of(page(&self.pages, self.sections.frame(pfn)?)?)
     }
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Blocks beyond the largest order, found by looking for adjacent free blocks.
 
-use crate::list::{self, page};
+use crate::exact::frame_range;
+use crate::pages::page;
 use crate::{Buddy, Error, Request};
+use crate::{list, zone};
 use handoff::{Frame, FrameState, MAX_ORDER};
 use x86_64::structures::paging::PhysFrame;
 
@@ -27,22 +29,25 @@ impl<const Z: usize> Buddy<'_, Z> {
         if order > MAX_GIANT_ORDER {
             return Err(Error::Order { order, max: MAX_GIANT_ORDER });
         }
-        let found = self.zonelist.candidates(request).find_map(|z| Some((z, self.find_giant(z, order)?)));
-        let Some((zone, start)) = found else { return Err(self.out_of_memory(request)) };
+        self.can_fill(request)?;
+        let found = self.zonelist.candidates(request).find_map(|z| Some((z, self.find_giant(z, request)?)));
+        let Some((index, start)) = found else { return Err(self.out_of_memory(request)) };
 
         for pfn in blocks(start, order) {
             let block = self.sections.frame(pfn)?;
-            list::unlink(self.pages, &mut self.zones[zone].free_area[usize::from(MAX_ORDER)], block)?;
-            self.mark_allocated(block, MAX_ORDER)?;
+            list::unlink(&mut self.pages, &mut self.zones[index].free_area[usize::from(MAX_ORDER)], block)?;
+            zone::mark_allocated(&mut self.pages, block, MAX_ORDER)?;
         }
+        self.finish(request, frame_range(start, start + (1 << order))?)?;
         Ok(self.physical(self.sections.frame(start)?))
     }
 
     /// Returns the lowest place in a zone where a giant block is free.
-    fn find_giant(&self, zone: usize, order: u8) -> Option<u64> {
-        let span = &self.zones[zone].span;
-        let mut start = span.start_pfn.checked_next_multiple_of(1 << order)?;
-        while start.checked_add(1 << order)? <= span.end_pfn() {
+    fn find_giant(&self, zone: usize, request: Request) -> Option<u64> {
+        let order = request.order;
+        let window = self.window(zone, 1 << order, request)?;
+        let mut start = window.start.checked_next_multiple_of(1 << order)?;
+        while start.checked_add(1 << order)? <= window.end {
             match blocks(start, order).rev().find(|pfn| !self.is_free_top_block(*pfn, zone)) {
                 None => return Some(start),
                 // Go on behind the last obstacle.
@@ -53,7 +58,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     }
 
     fn is_free_top_block(&self, pfn: u64, zone: usize) -> bool {
-        let page = self.sections.frame(pfn).and_then(|frame: Frame| page(self.pages, frame));
+        let page = self.sections.frame(pfn).and_then(|frame: Frame| page(&self.pages, frame));
         page.is_ok_and(|page| {
             page.state() == FrameState::Free && page.order() == MAX_ORDER && self.zonelist.zone_of(page) == Ok(zone)
         })

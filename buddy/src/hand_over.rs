@@ -2,8 +2,8 @@
 //! From early memory to the allocator.
 
 use crate::allocator::cut;
-use crate::free::Placement;
-use crate::list::page;
+use crate::pages::page;
+use crate::zone::Placement;
 use crate::{Buddy, Error};
 use handoff::{FRAME_BYTES, FrameState, PhysRange, Region, RegionFlags};
 
@@ -54,7 +54,7 @@ impl<const Z: usize> Buddy<'_, Z> {
 
         while pfn < end {
             let frame = self.sections.frame(pfn)?;
-            let first = page(self.pages, frame)?;
+            let first = page(&self.pages, frame)?;
             if first.state() != FrameState::Body || self.block_of(frame).is_some() {
                 return Err(self.why_not(frame));
             }

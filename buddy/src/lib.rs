@@ -52,8 +52,11 @@
 //! - Every free is checked in every build: double frees, wrong orders, foreign frames are errors. Linux checks with
 //!   `CONFIG_DEBUG_VM`, and not all of it.
 //! - The reference count of a block is that of its first frame; those of the other frames mean nothing.
-//! - No per-CPU lists, watermarks, reclaim or compaction: a request either succeeds at once or fails.
-//! - Other nodes follow by number and not by distance, which no hand-off carries.
+//! - No reclaim or compaction: a request either succeeds at once or fails. So watermarks say who gets the last frames, but
+//!   wake nobody; before [`Buddy::set_watermarks`] nothing is kept free.
+//! - Other nodes follow by number until [`Buddy::set_distances`] says how far they are: no hand-off carries that.
+//! - Watermarks treat zone Movable as 6.1 does, like any other. Later kernels give it at most 128 frames.
+//! - [`Buddy::remove_range`] leaves the zone's span as it is.
 //! - [`Buddy::allocate_exact`] leaves blocks where `alloc_pages_exact` leaves single frames: fewer descriptors to touch.
 //! - [`Buddy::free_reserved`] gives the range in large blocks to the tails of the lists, Linux frame by frame to the heads.
 //!
@@ -68,29 +71,40 @@ extern crate std;
 
 mod allocate;
 mod allocator;
+mod bulk;
+mod distance;
 mod error;
 mod exact;
 mod fixed;
 mod free;
 mod giant;
 mod hand_over;
+mod hotplug;
 mod list;
 mod message;
+mod node;
+mod pages;
 mod request;
+mod search;
 mod sections;
 #[cfg(feature = "serde")]
 mod stage;
 mod statistics;
 mod validate;
+mod watermark;
 mod x86;
+mod zone;
 mod zonelist;
 
 pub use allocator::Buddy;
+pub use distance::{Distances, FallbackOrder, LOCAL_DISTANCE, REMOTE_DISTANCE};
 pub use error::{Counter, Error, Fault};
 pub use giant::MAX_GIANT_ORDER;
 pub use hand_over::HandedOver;
 pub use message::Event;
-pub use request::{Node, Request};
+pub use node::{Counters, FullZoneInfo};
+pub use request::{Node, Priority, Request};
 #[cfg(feature = "serde")]
 pub use stage::HandOver;
 pub use statistics::{BuddyInfo, Statistics, ZoneInfo};
+pub use watermark::{MinFree, WatermarkPolicy, Watermarks};

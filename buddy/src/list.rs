@@ -4,6 +4,7 @@
 //! Links may come from a hand-off that somebody damaged, so each one is checked before it is followed and a list is
 //! checked before it is changed: a wrong link is an error and never a panic.
 
+use crate::pages::{Pages, page, page_mut};
 use crate::{Error, Fault};
 use handoff::{Frame, FrameState, FreeArea, Page};
 
@@ -16,16 +17,9 @@ pub(crate) enum End {
     Tail,
 }
 
-pub(crate) fn page(pages: &[Page], frame: Frame) -> Result<&Page, Error> {
-    pages.get(frame.0 as usize).ok_or(Error::Corrupt { frame, fault: Fault::Missing })
-}
-
-pub(crate) fn page_mut(pages: &mut [Page], frame: Frame) -> Result<&mut Page, Error> {
-    pages.get_mut(frame.0 as usize).ok_or(Error::Corrupt { frame, fault: Fault::Missing })
-}
-
 /// Makes `frame` the first frame of a free block and puts it on the list.
-pub(crate) fn push(pages: &mut [Page], area: &mut FreeArea, frame: Frame, order: u8, end: End) -> Result<(), Error> {
+#[inline]
+pub(crate) fn push(pages: &mut Pages<'_>, area: &mut FreeArea, frame: Frame, order: u8, end: End) -> Result<(), Error> {
     let (prev, next) = match end {
         End::Head => (Frame::NONE, area.head),
         End::Tail => (area.tail, Frame::NONE),
@@ -50,7 +44,8 @@ pub(crate) fn push(pages: &mut [Page], area: &mut FreeArea, frame: Frame, order:
 }
 
 /// Takes `frame` off the list. Its state is left to the caller.
-pub(crate) fn unlink(pages: &mut [Page], area: &mut FreeArea, frame: Frame) -> Result<(), Error> {
+#[inline]
+pub(crate) fn unlink(pages: &mut Pages<'_>, area: &mut FreeArea, frame: Frame) -> Result<(), Error> {
     let Page { prev, next, .. } = *page(pages, frame)?;
     let before = if prev == Frame::NONE { area.head } else { page(pages, prev)?.next };
     let after = if next == Frame::NONE { area.tail } else { page(pages, next)?.prev };

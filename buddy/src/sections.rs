@@ -69,6 +69,12 @@ impl Sections {
         }
     }
 
+    /// Returns the number of the next frame after `pfn` that can be in a present section; the largest number if none can.
+    pub(crate) fn next_present(&self, pfn: u64) -> u64 {
+        let after = self.runs.partition_point(|run| u64::from(run.first_section) * SECTION_FRAMES <= pfn);
+        self.runs.get(after).map_or(u64::MAX, |run| u64::from(run.first_section) * SECTION_FRAMES)
+    }
+
     /// Returns the frame number of a descriptor, which must exist.
     pub(crate) fn pfn(&self, frame: Frame) -> u64 {
         let after = self.runs.partition_point(|run| run.first_frame <= frame);
@@ -95,6 +101,7 @@ mod tests {
         for pfn in [0x10000, 0xf_ffff, 0x10_8000, u64::MAX] {
             assert_eq!(table.frame(pfn), Err(Error::Foreign { pfn }));
         }
+        assert_eq!([0x10000, 0xf_ffff, 0x10_8000].map(|pfn| table.next_present(pfn)), [0x10_0000, 0x10_0000, u64::MAX]);
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl<const Z: usize> Buddy<'_, Z> {
         let blocks = area.map_or(0, |area| area.blocks) as usize;
         core::iter::from_fn(move || {
             let frame = next?;
-            next = Some(self.pages.get(frame.0 as usize)?.next);
+            next = Some(self.pages.get(frame)?.next);
             Some(self.physical(frame))
         })
         .take(blocks)

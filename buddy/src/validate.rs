@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The complete consistency check.
 
-use crate::free::{buddy, is_free};
-use crate::list::page;
+use crate::pages::page;
+use crate::zone::{buddy, is_free};
 use crate::{Buddy, Counter, Error, Fault};
 use handoff::{Frame, FrameState, FreeArea, MAX_ORDER, ORDERS, SECTION_FRAMES};
 use heapless::Vec;
@@ -54,7 +54,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     fn check_list(&self, zone: usize, order: u8, area: &FreeArea) -> Result<(), Error> {
         let (mut prev, mut frame, mut blocks) = (Frame::NONE, area.head, 0);
         while frame != Frame::NONE {
-            let page = page(self.pages, frame)?;
+            let page = page(&self.pages, frame)?;
             if page.state() != FrameState::Free || page.order() != order || self.zonelist.zone_of(page) != Ok(zone) {
                 return Err(Error::Corrupt { frame, fault: Fault::NotOnThisList });
             }
@@ -77,7 +77,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     /// Checks a frame, or a whole block if one starts there; returns the number of frames checked.
     fn check_frame(&self, frame: Frame, counted: &mut [Counted]) -> Result<u32, Error> {
         let corrupt = |frame, fault| Err(Error::Corrupt { frame, fault });
-        let first = page(self.pages, frame)?;
+        let first = page(&self.pages, frame)?;
         if first.state() == FrameState::Hole {
             return Ok(1);
         }
@@ -103,7 +103,7 @@ impl<const Z: usize> Buddy<'_, Z> {
             return corrupt(frame, Fault::Alignment);
         }
         for body in (frame.0 + 1..frame.0 + frames).map(Frame) {
-            let page = page(self.pages, body)?;
+            let page = page(&self.pages, body)?;
             if page.state() != FrameState::Body {
                 return corrupt(body, Fault::Overlap);
             }
@@ -113,13 +113,13 @@ impl<const Z: usize> Buddy<'_, Z> {
         }
         if first.state() == FrameState::Free {
             counted[zone].free_blocks[usize::from(order)] += 1;
-            if order < MAX_ORDER && is_free(self.pages, frame, buddy(frame, order), order) {
+            if order < MAX_ORDER && is_free(&self.pages, frame, buddy(frame, order), order) {
                 return corrupt(frame, Fault::Unmerged);
             }
             let area = &self.zones[zone].free_area[usize::from(order)];
             let listed = match first.prev {
                 Frame::NONE => area.head == frame,
-                prev => page(self.pages, prev)?.next == frame,
+                prev => page(&self.pages, prev)?.next == frame,
             };
             if !listed {
                 return corrupt(frame, Fault::Unlisted);

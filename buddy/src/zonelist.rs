@@ -1,17 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which zone a frame belongs to, and in which order zones are tried.
 
-use crate::{Error, Node, Request};
+use crate::{Distances, Error, Node, Request};
 use handoff::{Page, ZoneKind, ZoneSpan};
 use heapless::Vec;
 
-/// The zones by node and, within a node, from the highest to the lowest: the order in which requests try them.
+/// The zones by node and, within a node, from the highest to the lowest; and in which order nodes are tried.
 ///
-/// Linux: `build_zonelists` (6.1), where other nodes follow by distance. Here they follow by number, round from the wanted
-/// one, because no hand-off has the distances; with equal distances that is Linux's order.
+/// Without distances, other nodes follow by number, round from the wanted one; with equal distances that is Linux's
+/// order as well.
+///
+/// Linux: `build_zonelists` (6.1).
 #[derive(Debug)]
 pub(crate) struct Zonelist<const Z: usize> {
     entries: Vec<Entry, Z>,
+    nodes: Vec<NodeZones, Z>,
+    /// For a node, with or without memory: the indexes in `nodes` in the order of distance.
+    orders: Vec<(u16, [u8; Z]), Z>,
+}
+
+/// A node with memory, and where its zones lie in `entries`.
+#[derive(Clone, Copy, Debug)]
+struct NodeZones {
+    node: u16,
+    first: u16,
+    zones: u16,
 }
 
 /// The first frame number that 52 address bits cannot hold.
@@ -30,7 +43,7 @@ const fn rank(node: u16, kind: ZoneKind) -> u32 {
 
 impl<const Z: usize> Zonelist<Z> {
     pub(crate) fn new<'s>(spans: impl Iterator<Item = &'s ZoneSpan>) -> Result<Self, Error> {
-        const { assert!(Z <= u16::MAX as usize, "a zone's index has 16 bits") };
+        const { assert!(Z <= u8::MAX as usize, "a zone's index has 8 bits") };
         let mut entries = Vec::<Entry, Z>::new();
         for (zone, span) in spans.enumerate() {
             let rank = rank(span.node, span.kind);
@@ -41,7 +54,15 @@ impl<const Z: usize> Zonelist<Z> {
             }
             entries.insert(at, Entry { rank, zone: zone as u16 }).map_err(|_| Error::Capacity { capacity: Z })?;
         }
-        Ok(Self { entries })
+        let mut nodes = Vec::<NodeZones, Z>::new();
+        for (first, entry) in (0..).zip(&entries) {
+            let node = (entry.rank >> 8) as u16;
+            match nodes.last_mut() {
+                Some(last) if last.node == node => last.zones += 1,
+                _ => nodes.push(NodeZones { node, first, zones: 1 }).map_err(|_| Error::Capacity { capacity: Z })?,
+            }
+        }
+        Ok(Self { entries, nodes, orders: Vec::new() })
     }
 
     /// Returns the index of the zone a frame belongs to.
@@ -54,20 +75,74 @@ impl<const Z: usize> Zonelist<Z> {
         }
     }
 
-    /// Returns the indexes of the zones a request may use, in the order in which to try them.
-    pub(crate) fn candidates(&self, request: Request) -> impl Iterator<Item = usize> {
-        let first = match request.node {
-            Node::Any => 0,
-            Node::Preferred(node) | Node::Bind(node) => {
-                self.entries.partition_point(|entry| entry.rank < u32::from(node) << 8)
+    /// Orders the nodes by distance, as seen from each of `from`.
+    ///
+    /// Linux: `find_next_best_node`, `build_zonelists` (6.1).
+    pub(crate) fn order(&mut self, from: &[u16], distances: Distances<'_>) -> Result<(), Error> {
+        if from.len() > Z {
+            return Err(Error::Capacity { capacity: Z });
+        }
+        // How many nodes fall back to this one first among their equals: these are spared next time.
+        let mut load = [0u16; Z];
+        self.orders.clear();
+        for local in from.iter().copied() {
+            let mut order = [0u8; Z];
+            let mut taken = [false; Z];
+            let mut previous = local;
+            for place in order.iter_mut().take(self.nodes.len()) {
+                let key = |index: usize| {
+                    let node = self.nodes[index].node;
+                    let away = u32::from(distances.between(local, node)) + u32::from(node < local);
+                    (node != local, away, load[index])
+                };
+                let open = (0..self.nodes.len()).filter(|index| !taken[*index]);
+                let Some(next) = open.min_by_key(|index| key(*index)) else { break };
+                let node = self.nodes[next].node;
+                if distances.between(local, node) != distances.between(local, previous) {
+                    load[next] += 1;
+                }
+                (taken[next], *place, previous) = (true, next as u8, node);
+            }
+            self.orders.push((local, order)).map_err(|_| Error::Capacity { capacity: Z })?;
+        }
+        Ok(())
+    }
+
+    /// Returns the nodes with memory in the order in which `node` tries them, or by number.
+    pub(crate) fn nodes_from(&self, node: Option<u16>) -> impl Iterator<Item = u16> {
+        self.places(node).map(|place| self.nodes[place].node)
+    }
+
+    /// Returns the indexes in `nodes` in the order in which to try them.
+    fn places(&self, node: Option<u16>) -> impl Iterator<Item = usize> {
+        let (count, order, first) = match node {
+            None => (self.nodes.len(), None, 0),
+            Some(node) => {
+                let order = self.orders.iter().find(|(of, _)| *of == node).map(|(_, order)| order);
+                (self.nodes.len(), order, self.nodes.partition_point(|zones| zones.node < node))
             }
         };
-        let (before, from) = self.entries.split_at(first);
+        (0..count).map(move |place| match order {
+            Some(order) => usize::from(order[place]),
+            None if first + place < count => first + place,
+            None => first + place - count,
+        })
+    }
+
+    /// Returns the indexes of the zones a request may use, in the order in which to try them.
+    #[inline]
+    pub(crate) fn candidates(&self, request: Request) -> impl Iterator<Item = usize> {
         let limit = u32::from(u8::MAX - request.zone.0);
-        from.iter()
-            .chain(before)
+        let (node, only) = match request.node {
+            Node::Any => (None, None),
+            Node::Preferred(node) => (Some(node), None),
+            Node::Bind(node) => (Some(node), Some(node)),
+        };
+        self.places(node)
+            .map(|place| self.nodes[place])
+            .filter(move |zones| only.is_none_or(|only| zones.node == only))
+            .flat_map(|zones| self.entries.iter().skip(zones.first.into()).take(zones.zones.into()))
             .filter(move |entry| entry.rank & 0xff >= limit)
-            .filter(move |entry| !matches!(request.node, Node::Bind(node) if entry.rank >> 8 != u32::from(node)))
             .map(|entry| entry.zone.into())
     }
 }
@@ -97,6 +172,38 @@ mod tests {
         assert_eq!(order(any.node(Node::Bind(2)).zone(ZoneKind::MOVABLE)), [3, 2]);
         assert!(order(any.node(Node::Bind(2)).zone(ZoneKind::DMA32)).is_empty());
         assert!(order(any.node(Node::Bind(1))).is_empty());
+    }
+
+    /// What recorded kernels print as "Fallback order".
+    #[test]
+    fn nodes_by_distance_as_linux_orders_them() {
+        let orders = |nodes: u16, matrix: &[u8]| {
+            let span = |node| ZoneSpan { node, kind: ZoneKind::NORMAL, start_pfn: 0, spanned: 1, present: 1 };
+            let spans: std::vec::Vec<_> = (0..nodes).map(span).collect();
+            let mut zonelist = Zonelist::<4>::new(spans.iter()).unwrap();
+            let all: std::vec::Vec<_> = (0..nodes).collect();
+            zonelist.order(&all, Distances::new(nodes.into(), matrix).unwrap()).unwrap();
+            all.iter()
+                .map(|node| zonelist.nodes_from(Some(*node)).collect())
+                .collect::<std::vec::Vec<std::vec::Vec<_>>>()
+        };
+        assert_eq!(orders(2, &[10, 20, 20, 10]), [[0, 1], [1, 0]]);
+        // Neighbours on a line.
+        let line = [10, 20, 25, 30, 20, 10, 20, 25, 25, 20, 10, 20, 30, 25, 20, 10];
+        assert_eq!(orders(4, &line), [[0, 1, 2, 3], [1, 2, 0, 3], [2, 3, 1, 0], [3, 2, 1, 0]]);
+        let flat = [10, 20, 20, 20, 20, 10, 20, 20, 20, 20, 10, 20, 20, 20, 20, 10];
+        assert_eq!(orders(4, &flat), [[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2]]);
+    }
+
+    #[test]
+    fn a_node_without_memory_has_an_order_too() {
+        let mut zonelist = zonelist();
+        let matrix = [10, 30, 40, 30, 10, 20, 40, 20, 10];
+        zonelist.order(&[0, 1, 2], Distances::new(3, &matrix).unwrap()).unwrap();
+        assert_eq!(zonelist.nodes_from(Some(1)).collect::<std::vec::Vec<_>>(), [2, 0]);
+        let zones: std::vec::Vec<_> = zonelist.candidates(Request::order(0).prefer(1)).collect();
+        assert_eq!(zones, [2, 1, 0]);
+        assert_eq!(zonelist.order(&[0, 1, 2, 3, 4], Distances::default()), Err(Error::Capacity { capacity: 4 }));
     }
 
     #[test]

@@ -131,6 +131,10 @@ proptest! {
         for order in 0..=11 {
             assert!(buddy.free_blocks(0, order).count() <= FRAMES as usize);
         }
+        let _ = (buddy.free_ranges(0).count(), buddy.largest_free_range());
+        let _ = buddy.allocate_contiguous(100, buddy::Request::order(3).above(500 << 12));
+        let _ = buddy.allocate_with(buddy::Request::order(2).below(600 << 12));
+        let _ = (buddy.remove_range(frames(1500..1600)), buddy.add_range(frames(900..910), 0, ZoneKind::DMA));
         let _ = (buddy.validate(), buddy.statistics());
     }
 }
