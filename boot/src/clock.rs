@@ -23,10 +23,15 @@ pub(crate) struct Stamp;
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hz = u128::from(TSC_HZ.load(Relaxed).max(1));
-        let microseconds = if hz == 1 { 0 } else { u128::from(ticks()) * 1_000_000 / hz };
+        let hz = TSC_HZ.load(Relaxed);
+        let microseconds = if hz == 0 { 0 } else { microseconds(ticks(), hz) };
         write!(f, "[{:5}.{:06}] ", microseconds / 1_000_000, microseconds % 1_000_000)
     }
+}
+
+/// Returns how long so many ticks take.
+pub(crate) fn microseconds(ticks: u64, hz: u64) -> u64 {
+    (u128::from(ticks) * 1_000_000 / u128::from(hz.max(1))) as u64
 }
 
 /// Frequency of the 8254 timer.

@@ -3,7 +3,7 @@
 
 use crate::adopt::Kernel;
 use crate::chain::Outcome;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::console::{Frames, Kind, print};
 use crate::paging::{self, ImageBytes};
 use crate::self_test::Proof;
@@ -150,7 +150,7 @@ impl Report<'_> {
         let whole = self.ticks.1 - self.ticks.0;
         let stages: u64 = self.outcome.ticks.iter().map(|(_, ticks)| ticks).sum();
         let line = |who: &dyn fmt::Display, ticks: u64| {
-            let microseconds = u128::from(ticks) * 1_000_000 / u128::from(self.clock.tsc_hz.max(1));
+            let microseconds = clock::microseconds(ticks, self.clock.tsc_hz);
             print!(
                 "  {who:<12} {ticks:>14} ticks {:>7}.{:03} ms  {:>6}",
                 microseconds / 1000,
@@ -222,7 +222,7 @@ struct Share(u64, u64);
 
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hundredths = u128::from(self.0) * 10_000 / u128::from(self.1.max(1));
+        let hundredths = (u128::from(self.0) * 10_000 / u128::from(self.1.max(1))) as u64;
         let mut text = heapless::String::<16>::new();
         write!(text, "{}.{:02} %", hundredths / 100, hundredths % 100)?;
         f.pad(&text)

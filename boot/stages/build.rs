@@ -6,4 +6,5 @@ fn main() {
     let script = std::path::Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../rt/stage.ld");
     println!("cargo::rustc-link-arg-bins=-T{}", script.display());
     println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
+    println!("cargo::rustc-link-arg-bins=--nmagic"); // no page-sized gaps in the file: boot copies the segments
 }

@@ -87,7 +87,10 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Short { len } => write!(f, "{len} bytes are too few for a hand-off ({HEADER_BYTES} and more)"),
-            Self::Magic { found } => write!(f, "not a hand-off: starts with {found:02x?}, not {MAGIC:02x?}"),
+            Self::Magic { found } => {
+                let [found, magic] = [found, MAGIC].map(u32::from_be_bytes);
+                write!(f, "not a hand-off: starts with {found:#010x}, not {magic:#010x}")
+            }
             Self::Version { found, expected } => write!(f, "hand-off version {found}, expected {expected}"),
             Self::Edge { found, expected } => write!(f, "hand-off of edge {found}, expected {expected}"),
             Self::Length { found, expected } => write!(f, "hand-off says {found} bytes, there are {expected}"),
