@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Taking a block.
 
-use crate::exact::{Part, frame_range};
+use crate::exact::frame_range;
+use crate::pages::Pages;
 use crate::request::Content;
+use crate::search::find_block;
+use crate::sections::Sections;
 use crate::zone::{self, smallest};
 use crate::{Buddy, Error, Request, Statistics, Watermarks};
-use handoff::{Frame, MAX_ORDER, PhysRange, ZoneState};
+use handoff::{Frame, PhysRange, ZoneState};
 use x86_64::structures::paging::PhysFrame;
 
 impl<const Z: usize> Buddy<'_, Z> {
@@ -58,72 +61,88 @@ impl<const Z: usize> Buddy<'_, Z> {
     }
 
     /// Takes a block off its list and splits it until it is of the order wanted.
-    pub(crate) fn take(&mut self, request: Request) -> Result<Frame, Error> {
-        let order = request.order;
-        let block = order.max(request.align_order);
-        if block > MAX_ORDER {
-            return Err(Error::Order { order: block, max: MAX_ORDER });
-        }
-        self.can_fill(request)?;
-        if !request.anywhere() {
-            let start = self.take_between(request)?;
-            return self.sections.frame(start);
-        }
-
-        let Some(zone) = self.choose(Request { order: block, ..request }) else {
-            return Err(self.out_of_memory(Request { order: block, ..request }));
-        };
-        let Some(frame) = zone::take(&mut self.pages, &mut self.zones[zone], block)? else {
-            return Err(self.out_of_memory(request));
-        };
-        if block > order {
-            let start = self.sections.pfn(frame);
-            self.divide(start, start + (1 << order), Part::Allocated)?;
-            self.divide(start + (1 << order), start + (1 << block), Part::Free)?;
-        }
-        Ok(frame)
-    }
-
-    /// Returns the zone to take a block from, and counts that. Zones are used down to `low` first, then as far as the
-    /// request's priority goes.
     ///
     /// Linux: `get_page_from_freelist`, for the fast path and once more for the slow one (6.1).
-    fn choose(&mut self, request: Request) -> Option<usize> {
-        let first = self.zonelist.candidates(request).next()?;
-        let find = |mark: fn(&Watermarks, Request) -> Option<u64>| {
-            self.zonelist.candidates(request).find(|z| may_take(&self.zones[*z], &self.watermarks[*z], request, mark))
-        };
-        let zone = find(|marks, _| Some(marks.low)).or_else(|| find(|marks, request| marks.mark(request.priority)))?;
-        self.count(zone, first, request.node);
-        Some(zone)
+    pub(crate) fn take(&mut self, request: Request) -> Result<Frame, Error> {
+        request.check()?;
+        self.can_fill(request)?;
+        let Self { pages, zones, zonelist, sections, watermarks, .. } = self;
+        let mut found = None;
+        'passes: for pass in [Pass::Fast, Pass::Slow] {
+            for zone in zonelist.candidates(request) {
+                let (state, marks) = (&mut zones[zone], &watermarks[zone]);
+                if let Some(frame) = take_from(pages, sections, state, marks, request, pass)? {
+                    found = Some((zone, frame));
+                    break 'passes;
+                }
+            }
+        }
+        let Some((zone, frame)) = found else { return Err(self.out_of_memory(request)) };
+        self.count(zone, request);
+        Ok(frame)
     }
 
     #[cold]
     pub(crate) fn out_of_memory(&self, request: Request) -> Error {
         let mut allowed = Statistics::default();
         self.zonelist.candidates(request).for_each(|z| allowed += (&self.zones[z]).into());
-        let (order, largest, free) = (request.order, allowed.largest_free_order(), allowed.free_frames());
-        if request.anywhere() && largest.is_some_and(|largest| largest >= order) {
-            Error::BelowWatermark { order, largest, free }
-        } else {
-            Error::OutOfMemory { order, largest, free }
-        }
+        refusal(request, &allowed)
     }
 }
 
-/// Returns whether a zone has a block for the request and may give it.
-#[inline]
-fn may_take(
-    zone: &ZoneState,
-    marks: &Watermarks,
-    request: Request,
-    mark: fn(&Watermarks, Request) -> Option<u64>,
-) -> bool {
-    smallest(zone, request.order).is_some()
-        && above_mark(zone, marks, request, 1 << request.order, mark(marks, request))
+/// Returns why a request that finds nothing in the allowed zones fails.
+pub(crate) fn refusal(request: Request, allowed: &Statistics) -> Error {
+    let (order, largest, free) =
+        (request.order.max(request.align_order), allowed.largest_free_order(), allowed.free_frames());
+    if request.anywhere() && largest.is_some_and(|largest| largest >= order) {
+        Error::BelowWatermark { order, largest, free }
+    } else {
+        Error::OutOfMemory { order: request.order, largest, free }
+    }
 }
 
-/// Returns whether a zone may give what the request asks for, as far as its watermarks go.
+/// How far below its watermarks a zone is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pass {
+    /// Down to `low`, so that the next zone is tried before this one's reserve.
+    Fast,
+    /// As far as the request's priority goes.
+    Slow,
+}
+
+/// Takes a block from a zone if it has one and may give it.
+#[inline]
+pub(crate) fn take_from(
+    pages: &mut Pages<'_>,
+    sections: &Sections,
+    zone: &mut ZoneState,
+    marks: &Watermarks,
+    request: Request,
+    pass: Pass,
+) -> Result<Option<Frame>, Error> {
+    let mark = match pass {
+        Pass::Fast => Some(marks.low),
+        Pass::Slow => marks.mark(request.priority),
+    };
+    let block = request.order.max(request.align_order);
+    if (request.anywhere() && smallest(zone, block).is_none())
+        || !above_mark(zone, marks, request, 1 << request.order, mark)
+    {
+        return Ok(None);
+    }
+    if !request.anywhere() {
+        let Some((found, order, start)) = find_block(pages, sections, zone, request) else { return Ok(None) };
+        zone::carve(pages, zone, found, order, start.0..start.0 + (1 << request.order))?;
+        return Ok(Some(start));
+    }
+    let taken = zone::take(pages, zone, block)?;
+    if let Some(frame) = taken.filter(|_| block > request.order) {
+        zone::trim(pages, zone, frame, block, 1 << request.order)?;
+    }
+    Ok(taken)
+}
+
+/// Returns whether a zone may give so many frames, as far as its watermarks go.
 #[inline]
 pub(crate) fn above_mark(
     zone: &ZoneState,

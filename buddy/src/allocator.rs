@@ -12,7 +12,6 @@ use handoff::{
     ZoneState,
 };
 use heapless::Vec;
-use x86_64::PhysAddr;
 use x86_64::structures::paging::PhysFrame;
 
 /// The page-frame allocator: at most `Z` zones over one array of descriptors.
@@ -107,33 +106,41 @@ impl<'a, const Z: usize> Buddy<'a, Z> {
 
     /// Returns the frame that a descriptor describes.
     pub(crate) fn physical(&self, frame: Frame) -> PhysFrame {
-        PhysFrame::containing_address(PhysAddr::new(self.sections.pfn(frame) * FRAME_BYTES))
+        self.sections.physical(frame)
     }
 
     /// Returns the block that a frame lies in - its first frame, whether it is free, its order - if it lies in one.
     pub(crate) fn block_of(&self, frame: Frame) -> Option<(Frame, FrameState, u8)> {
-        (0..=MAX_ORDER).find_map(|order| {
-            let start = Frame(frame.0 & !((1 << order) - 1));
-            let page = page(&self.pages, start).ok()?;
-            let is_block = matches!(page.state(), FrameState::Free | FrameState::Allocated);
-            (is_block && page.order() >= order).then(|| (start, page.state(), page.order()))
-        })
+        block_of(&self.pages, frame)
     }
 
     /// Returns why a frame is not one that can be taken or given: what it is instead.
-    #[cold]
     pub(crate) fn why_not(&self, frame: Frame) -> Error {
-        let pfn = self.sections.pfn(frame);
-        match (page(&self.pages, frame).map(Page::state), self.block_of(frame)) {
-            (Err(error), _) => error,
-            (Ok(FrameState::Hole), _) => Error::Hole { pfn },
-            (Ok(FrameState::Reserved), _) => Error::Reserved { pfn },
-            (_, Some((start, FrameState::Free, order))) => {
-                Error::AlreadyFree { pfn, block: self.sections.pfn(start), order }
-            }
-            (_, Some((start, _, order))) => Error::InUse { pfn, block: self.sections.pfn(start), order },
-            (_, None) => Error::NotHandedOver { pfn },
-        }
+        why_not(&self.pages, &self.sections, frame)
+    }
+}
+
+/// Returns the block that a frame lies in - its first frame, whether it is free, its order - if it lies in one.
+pub(crate) fn block_of(pages: &Pages<'_>, frame: Frame) -> Option<(Frame, FrameState, u8)> {
+    (0..=MAX_ORDER).find_map(|order| {
+        let start = Frame(frame.0 & !((1 << order) - 1));
+        let page = page(pages, start).ok()?;
+        let is_block = matches!(page.state(), FrameState::Free | FrameState::Allocated);
+        (is_block && page.order() >= order).then(|| (start, page.state(), page.order()))
+    })
+}
+
+/// Returns why a frame is not one that can be taken or given: what it is instead.
+#[cold]
+pub(crate) fn why_not(pages: &Pages<'_>, sections: &Sections, frame: Frame) -> Error {
+    let pfn = sections.pfn(frame);
+    match (page(pages, frame).map(Page::state), block_of(pages, frame)) {
+        (Err(error), _) => error,
+        (Ok(FrameState::Hole), _) => Error::Hole { pfn },
+        (Ok(FrameState::Reserved), _) => Error::Reserved { pfn },
+        (_, Some((start, FrameState::Free, order))) => Error::AlreadyFree { pfn, block: sections.pfn(start), order },
+        (_, Some((start, _, order))) => Error::InUse { pfn, block: sections.pfn(start), order },
+        (_, None) => Error::NotHandedOver { pfn },
     }
 }
 

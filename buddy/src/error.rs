@@ -28,6 +28,8 @@ pub enum Error {
         /// Free frames in these zones.
         free: u64,
     },
+    /// A lock that this call may not wait for is taken: by what the caller interrupted, or by another CPU.
+    Busy,
     /// A request for zeros, and nobody to write them.
     CannotZero,
     /// A matrix of distances is not square.
@@ -235,6 +237,7 @@ impl fmt::Display for Error {
                 f,
                 "a block of order {order} is free, but the {free} free frames are kept for more urgent requests"
             ),
+            Self::Busy => f.write_str("a lock that this call may not wait for is taken"),
             Self::CannotZero => f.write_str("zeroed memory was asked for, and no function was set that writes zeros"),
             Self::Distances { nodes, given } => write!(f, "{given} distances are not a matrix of {nodes} nodes"),
             Self::Distance { from, to, distance } => {

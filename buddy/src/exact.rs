@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs of frames whose number is not a power of two.
 
-use crate::allocator::cut;
 use crate::pages::page;
 use crate::zone::{self, Placement};
 use crate::{Buddy, Error, Request};
@@ -23,9 +22,9 @@ impl<const Z: usize> Buddy<'_, Z> {
         let order = request.order.max(frames.next_power_of_two().ilog2() as u8);
         let block = self.take(Request { order, ..request })?;
 
+        let zone = self.zonelist.zone_of(page(&self.pages, block)?)?;
+        zone::trim(&mut self.pages, &mut self.zones[zone], block, order, frames as u32)?;
         let start = self.sections.pfn(block);
-        self.divide(start, start + frames, Part::Allocated)?;
-        self.divide(start + frames, start + (1 << order), Part::Free)?;
         let range = frame_range(start, start + frames)?;
         self.finish(request, range)?;
         Ok(range)
@@ -65,27 +64,6 @@ impl<const Z: usize> Buddy<'_, Z> {
             Err(self.why_not(frame))
         }
     }
-
-    /// Makes blocks of frames that are on no list.
-    pub(crate) fn divide(&mut self, start: u64, end: u64, part: Part) -> Result<(), Error> {
-        for (pfn, order) in cut(start, end) {
-            let frame = self.sections.frame(pfn)?;
-            match part {
-                Part::Allocated => zone::mark_allocated(&mut self.pages, frame, order)?,
-                Part::Free => self.release(frame, order, Placement::Usual)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What frames become.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Part {
-    /// Allocated blocks.
-    Allocated,
-    /// Free blocks.
-    Free,
 }
 
 /// Returns the first frame of a range and the one after its last.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Frames at a fixed place: taking them, and giving up reserved ones.
 
-use crate::exact::{Part, frame_range, whole_frames};
+use crate::exact::{frame_range, whole_frames};
 use crate::hand_over::HandedOver;
-use crate::list;
 use crate::pages::{page, page_mut};
+use crate::zone;
 use crate::{Buddy, Error, Fault};
 use handoff::{FRAME_BYTES, Frame, FrameState, PhysRange};
 
@@ -27,15 +27,9 @@ impl<const Z: usize> Buddy<'_, Z> {
         let mut pfn = start;
         while pfn < end {
             let (block, after, order) = self.free_block_at(pfn)?;
-            let first = page(&self.pages, block)?;
-            let zone = self.zonelist.zone_of(first)?;
-            list::unlink(&mut self.pages, &mut self.zones[zone].free_area[usize::from(order)], block)?;
-            page_mut(&mut self.pages, block)?.set_state(FrameState::Body);
-
-            // The part that stays goes first: with its neighbour allocated, nothing can merge.
-            self.divide(pfn, after.min(end), Part::Allocated)?;
-            self.divide(self.sections.pfn(block), pfn, Part::Free)?;
-            self.divide(end, after, Part::Free)?;
+            let zone = self.zonelist.zone_of(page(&self.pages, block)?)?;
+            let (first, count) = (self.sections.frame(pfn)?, after.min(end) - pfn);
+            zone::carve(&mut self.pages, &mut self.zones[zone], block, order, first.0..first.0 + count as u32)?;
             pfn = after;
         }
         Ok(())

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Giving a block back.
 
-use crate::allocator::pfn;
-use crate::pages::page;
+use crate::allocator::{pfn, why_not};
+use crate::pages::{Pages, page};
+use crate::sections::Sections;
 use crate::zone::{self, Placement};
 use crate::{Buddy, Error};
 use handoff::{Frame, FrameState, MAX_ORDER};
@@ -18,26 +19,31 @@ impl<const Z: usize> Buddy<'_, Z> {
     /// [`Error::AlreadyFree`], [`Error::WrongOrder`], [`Error::Misaligned`], [`Error::InUse`] for a frame inside a block,
     /// [`Error::Reserved`], [`Error::Hole`], [`Error::Foreign`], [`Error::NotHandedOver`], [`Error::Order`].
     pub fn free(&mut self, frame: PhysFrame, order: u8) -> Result<(), Error> {
-        let pfn = pfn(frame);
-        if order > MAX_ORDER {
-            return Err(Error::Order { order, max: MAX_ORDER });
-        }
-        if !pfn.is_multiple_of(1 << order) {
-            return Err(Error::Misaligned { pfn, order });
-        }
-
-        let frame = self.sections.frame(pfn)?;
-        let page = page(&self.pages, frame)?;
-        match page.state() {
-            FrameState::Allocated if page.order() == order => self.release(frame, order, Placement::Usual),
-            FrameState::Allocated => Err(Error::WrongOrder { pfn, order, allocated: page.order() }),
-            _ => Err(self.why_not(frame)),
-        }
+        let frame = check(&self.pages, &self.sections, pfn(frame), order)?;
+        self.release(frame, order, Placement::Usual)
     }
 
     /// Merges a block, which is on no list, with its free buddies and puts the result on its list.
     pub(crate) fn release(&mut self, frame: Frame, order: u8, placement: Placement) -> Result<(), Error> {
         let zone = self.zonelist.zone_of(page(&self.pages, frame)?)?;
         zone::release(&mut self.pages, &mut self.zones[zone], frame, order, placement)
+    }
+}
+
+/// Returns the descriptor of a block that may be freed: one that was allocated exactly so.
+#[inline]
+pub(crate) fn check(pages: &Pages<'_>, sections: &Sections, pfn: u64, order: u8) -> Result<Frame, Error> {
+    if order > MAX_ORDER {
+        return Err(Error::Order { order, max: MAX_ORDER });
+    }
+    if !pfn.is_multiple_of(1 << order) {
+        return Err(Error::Misaligned { pfn, order });
+    }
+    let frame = sections.frame(pfn)?;
+    let page = page(pages, frame)?;
+    match page.state() {
+        FrameState::Allocated if page.order() == order => Ok(frame),
+        FrameState::Allocated => Err(Error::WrongOrder { pfn, order, allocated: page.order() }),
+        _ => Err(why_not(pages, sections, frame)),
     }
 }

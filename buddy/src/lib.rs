@@ -38,8 +38,8 @@
 //! descriptors lead to errors, never to a panic.
 //!
 //! # Features
-//! None by default: no `alloc`, no `serde`. `serde`: the stage `HandOver`, `Buddy::attach` and `Buddy::detach`. `defmt`: log
-//! lines as defmt frames.
+//! None by default: no `alloc`, no `serde`, no locks. `spin`: `Shared`, the front for several CPUs. `serde`: the stage
+//! `HandOver`, `Buddy::attach` and `Buddy::detach`. `defmt`: log lines as defmt frames.
 //!
 //! The only `unsafe` is the word itself, in `x86.rs`: the traits `FrameAllocator` and `FrameDeallocator` of the `x86_64` crate
 //! demand it.
@@ -61,8 +61,8 @@
 //! - [`Buddy::free_reserved`] gives the range in large blocks to the tails of the lists, Linux frame by frame to the heads.
 //!
 //! # Limits
-//! 2^32 - 1 descriptors (16 TiB of present sections), 128 runs of sections, 52 address bits. `&mut self` throughout: for
-//! several CPUs wrap it in a lock.
+//! 2^32 - 1 descriptors (16 TiB of present sections), 128 runs of sections, 52 address bits. [`Buddy`] takes `&mut self`
+//! throughout; `Shared` (feature `spin`) is for several CPUs.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -87,6 +87,8 @@ mod pages;
 mod request;
 mod search;
 mod sections;
+#[cfg(feature = "spin")]
+mod shared;
 #[cfg(feature = "serde")]
 mod stage;
 mod statistics;
@@ -104,6 +106,8 @@ pub use hand_over::HandedOver;
 pub use message::Event;
 pub use node::{Counters, FullZoneInfo};
 pub use request::{Node, Priority, Request};
+#[cfg(feature = "spin")]
+pub use shared::{Cpu, Shared};
 #[cfg(feature = "serde")]
 pub use stage::HandOver;
 pub use statistics::{BuddyInfo, Statistics, ZoneInfo};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Numbers by node.
 
-use crate::{Buddy, Node, Statistics};
+use crate::{Buddy, Node, Request, Statistics};
 use core::fmt;
 use handoff::ZoneState;
 
@@ -46,11 +46,12 @@ impl<const Z: usize> Buddy<'_, Z> {
 
     /// Counts an allocation.
     #[inline]
-    pub(crate) fn count(&mut self, zone: usize, first: usize, node: Node) {
-        match node {
+    pub(crate) fn count(&mut self, zone: usize, request: Request) {
+        match request.node {
             Node::Preferred(wanted) if wanted != self.zones[zone].span.node => {
                 self.counters[zone].miss += 1;
-                if self.zones[first].span.node == wanted {
+                let first = self.zonelist.candidates(request).next();
+                if let Some(first) = first.filter(|first| self.zones[*first].span.node == wanted) {
                     self.counters[first].foreign += 1;
                 }
             }

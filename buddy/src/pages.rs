@@ -15,6 +15,20 @@ impl<'a> Pages<'a> {
         Self { first: 0, pages }
     }
 
+    /// Cuts off the descriptors from `frame` on.
+    #[cfg(feature = "spin")]
+    pub(crate) fn split_off(self, frame: Frame) -> (Self, Self) {
+        let at = (frame.0.saturating_sub(self.first) as usize).min(self.pages.len());
+        let (lower, upper) = self.pages.split_at_mut(at);
+        (Self { first: self.first, pages: lower }, Pages { first: self.first + at as u32, pages: upper })
+    }
+
+    /// Lends all of it.
+    #[cfg(feature = "spin")]
+    pub(crate) fn reborrow(&mut self) -> Pages<'_> {
+        Pages { first: self.first, pages: self.pages }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.pages.len()
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a caller asks for.
 
-use handoff::{FRAME_BYTES, ZoneKind};
+use crate::Error;
+use handoff::{FRAME_BYTES, MAX_ORDER, ZoneKind};
 
 /// A request: how large, how aligned, from which zones, nodes and addresses, how urgent.
 ///
@@ -149,6 +150,12 @@ impl Request {
     #[must_use]
     pub const fn zeroed(self) -> Self {
         Self { content: Content::Zero, ..self }
+    }
+
+    /// Checks that one block can be what is asked for.
+    pub(crate) const fn check(&self) -> Result<(), Error> {
+        let order = if self.order > self.align_order { self.order } else { self.align_order };
+        if order > MAX_ORDER { Err(Error::Order { order, max: MAX_ORDER }) } else { Ok(()) }
     }
 
     /// Returns whether any address will do.

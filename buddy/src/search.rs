@@ -3,10 +3,11 @@
 
 use crate::allocate::above_mark;
 use crate::exact::frame_range;
-use crate::pages::page;
+use crate::pages::{Pages, page};
+use crate::sections::Sections;
 use crate::{Buddy, Error, Request};
 use core::ops::Range;
-use handoff::{FrameState, MAX_ORDER, PhysRange};
+use handoff::{Frame, FrameState, FreeArea, MAX_ORDER, PhysRange, ZoneState};
 
 impl<const Z: usize> Buddy<'_, Z> {
     /// Allocates `frames` adjacent frames of one zone, any number of them, and returns their range.
@@ -51,32 +52,12 @@ impl<const Z: usize> Buddy<'_, Z> {
         all.reduce(|best, range| if range.size() > best.size() { range } else { best })
     }
 
-    /// Allocates a block inside the request's limits and returns its first frame's number.
-    pub(crate) fn take_between(&mut self, request: Request) -> Result<u64, Error> {
-        let found = self.zonelist.candidates(request).find_map(|z| self.find_block(z, request));
-        let Some(start) = found else { return Err(self.out_of_memory(request)) };
-        self.take_range(frame_range(start, start + (1 << request.order))?)?;
-        Ok(start)
-    }
-
     /// Returns the part of a zone that lies inside the request's limits, if the zone may give so much.
     pub(crate) fn window(&self, zone: usize, frames: u64, request: Request) -> Option<Range<u64>> {
         let (state, marks) = (&self.zones[zone], &self.watermarks[zone]);
         let window = request.above.max(state.span.start_pfn)..request.below.min(state.span.end_pfn());
         (!window.is_empty() && above_mark(state, marks, request, frames, marks.mark(request.priority)))
             .then_some(window)
-    }
-
-    /// Returns a place for a block, in the smallest free block of a zone that has one inside the limits.
-    fn find_block(&self, zone: usize, request: Request) -> Option<u64> {
-        let (size, align) = (1 << request.order, 1 << request.order.max(request.align_order));
-        let window = self.window(zone, size, request)?;
-        (request.order..=MAX_ORDER).find_map(|order| {
-            self.free_blocks(zone, order).map(crate::allocator::pfn).find_map(|block| {
-                let start = block.max(window.start).checked_next_multiple_of(align)?;
-                (start + size <= window.end.min(block + (1 << order))).then_some(start)
-            })
-        })
     }
 
     /// Returns the lowest place for a run of frames in a zone.
@@ -125,4 +106,40 @@ impl<const Z: usize> Buddy<'_, Z> {
             _ => (pfn + 1, false),
         }
     }
+}
+
+/// Returns a place for a block inside the request's limits, in the smallest free block of a zone that has one: that block,
+/// its order, and the place.
+pub(crate) fn find_block(
+    pages: &Pages<'_>,
+    sections: &Sections,
+    zone: &ZoneState,
+    request: Request,
+) -> Option<(Frame, u8, Frame)> {
+    let window = request.above.max(zone.span.start_pfn)..request.below.min(zone.span.end_pfn());
+    let (size, align) = (1 << request.order, 1 << request.order.max(request.align_order));
+    if window.is_empty() {
+        return None;
+    }
+    (request.order..=MAX_ORDER).find_map(|order| {
+        free_list(pages, zone, order).find_map(|block| {
+            let first = sections.pfn(block);
+            let start = first.max(window.start).checked_next_multiple_of(align)?;
+            let place = Frame(block.0 + (start - first) as u32);
+            (start + size <= window.end.min(first + (1 << order))).then_some((block, order, place))
+        })
+    })
+}
+
+/// Returns the blocks of a free list, the next to be handed out first.
+pub(crate) fn free_list(pages: &Pages<'_>, zone: &ZoneState, order: u8) -> impl Iterator<Item = Frame> {
+    let area = zone.free_area.get(usize::from(order)).copied().unwrap_or(FreeArea::EMPTY);
+    let mut next = area.head;
+    // The count bounds the walk, should the links be damaged.
+    core::iter::from_fn(move || {
+        let frame = next;
+        next = pages.get(frame)?.next;
+        Some(frame)
+    })
+    .take(area.blocks as usize)
 }

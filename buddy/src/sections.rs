@@ -2,8 +2,10 @@
 //! Which descriptor belongs to which frame.
 
 use crate::Error;
-use handoff::{Frame, MAX_ORDER, SECTION_FRAMES, SECTION_RUNS, SectionRun};
+use handoff::{FRAME_BYTES, Frame, MAX_ORDER, SECTION_FRAMES, SECTION_RUNS, SectionRun};
 use heapless::Vec;
+use x86_64::PhysAddr;
+use x86_64::structures::paging::PhysFrame;
 
 /// Sections that 52 address bits can number.
 const SECTIONS: u64 = (1 << 52) / handoff::SECTION_BYTES;
@@ -55,6 +57,7 @@ impl Sections {
     }
 
     /// Returns the descriptor of a frame.
+    #[inline]
     pub(crate) fn frame(&self, pfn: u64) -> Result<Frame, Error> {
         let section = pfn / SECTION_FRAMES;
         let after = self.runs.partition_point(|run| u64::from(run.first_section) <= section);
@@ -75,7 +78,24 @@ impl Sections {
         self.runs.get(after).map_or(u64::MAX, |run| u64::from(run.first_section) * SECTION_FRAMES)
     }
 
+    /// Returns the frame that a descriptor describes, which must exist.
+    #[inline]
+    pub(crate) fn physical(&self, frame: Frame) -> PhysFrame {
+        PhysFrame::containing_address(PhysAddr::new(self.pfn(frame) * FRAME_BYTES))
+    }
+
+    /// Returns the index of the first descriptor whose frame number is at least `pfn`; the number of descriptors if
+    /// there is none.
+    #[cfg(feature = "spin")]
+    pub(crate) fn index_from(&self, pfn: u64) -> u32 {
+        match self.frame(pfn).or_else(|_| self.frame(self.next_present(pfn))) {
+            Ok(frame) => frame.0,
+            Err(_) => self.descriptors as u32,
+        }
+    }
+
     /// Returns the frame number of a descriptor, which must exist.
+    #[inline]
     pub(crate) fn pfn(&self, frame: Frame) -> u64 {
         let after = self.runs.partition_point(|run| run.first_frame <= frame);
         let run = &self.runs[after - 1];

@@ -2,6 +2,7 @@
 //! Numbers about free memory.
 
 use crate::Buddy;
+use crate::search::free_list;
 use core::fmt;
 use core::ops::AddAssign;
 use handoff::{FRAME_BYTES, MAX_ORDER, ORDERS, ZoneState};
@@ -104,16 +105,8 @@ impl<const Z: usize> Buddy<'_, Z> {
 
     /// Returns the free blocks of a zone (by its index in [`zones`](Self::zones)) and order, the next to be handed out first.
     pub fn free_blocks(&self, zone: usize, order: u8) -> impl Iterator<Item = PhysFrame> {
-        let area = self.zones.get(zone).and_then(|zone| zone.free_area.get(usize::from(order)));
-        let mut next = area.map(|area| area.head);
-        // The count bounds the walk, should the links be damaged.
-        let blocks = area.map_or(0, |area| area.blocks) as usize;
-        core::iter::from_fn(move || {
-            let frame = next?;
-            next = Some(self.pages.get(frame)?.next);
-            Some(self.physical(frame))
-        })
-        .take(blocks)
+        let zone = self.zones.get(zone);
+        zone.into_iter().flat_map(move |zone| free_list(&self.pages, zone, order)).map(|frame| self.physical(frame))
     }
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One zone: what taking and giving back a block does to its lists and descriptors. No locks, no choice of zone.
 
+use crate::allocator::cut;
 use crate::list::{self, End};
 use crate::pages::{Pages, page, page_mut};
 use crate::{Error, Fault};
+use core::ops::Range;
 use handoff::{Frame, FrameState, MAX_ORDER, Page, ZoneState};
 
 /// Where on its list a freed block goes.
@@ -42,6 +44,72 @@ pub(crate) fn take(pages: &mut Pages<'_>, zone: &mut ZoneState, wanted: u8) -> R
     }
     mark_allocated(pages, frame, order)?;
     Ok(Some(frame))
+}
+
+/// Takes up to `count` blocks and passes each to `each`; returns how many. Which ones is what as many calls of [`take`]
+/// would take, but a larger block is cut into all its parts at once.
+///
+/// Linux: `rmqueue_bulk` (6.1).
+#[cfg(feature = "spin")]
+pub(crate) fn take_many(
+    pages: &mut Pages<'_>,
+    zone: &mut ZoneState,
+    wanted: u8,
+    count: usize,
+    mut each: impl FnMut(Frame),
+) -> Result<usize, Error> {
+    let mut taken = 0;
+    while taken < count {
+        let Some(order) = smallest(zone, wanted) else { break };
+        // As large a block as is needed in one piece, or the largest part of it that is.
+        let parts = ((count - taken).ilog2() as u8).min(order - wanted);
+        let Some(block) = take(pages, zone, wanted + parts)? else { break };
+        for part in 0..1 << parts {
+            let frame = Frame(block.0 + (part << wanted));
+            mark_allocated(pages, frame, wanted)?;
+            each(frame);
+        }
+        taken += 1 << parts;
+    }
+    Ok(taken)
+}
+
+/// Takes the frames `wanted` out of the free block of `order` at `block`; the rest of it stays free.
+pub(crate) fn carve(
+    pages: &mut Pages<'_>,
+    zone: &mut ZoneState,
+    block: Frame,
+    order: u8,
+    wanted: Range<u32>,
+) -> Result<(), Error> {
+    list::unlink(pages, &mut zone.free_area[usize::from(order)], block)?;
+    page_mut(pages, block)?.set_state(FrameState::Body);
+    // What stays goes last: with its neighbour allocated, nothing can merge.
+    allocate_parts(pages, wanted.clone())?;
+    release_parts(pages, zone, block.0..wanted.start)?;
+    release_parts(pages, zone, wanted.end..block.0 + (1 << order))
+}
+
+/// Keeps the first `frames` frames of an allocated block and releases the rest.
+pub(crate) fn trim(
+    pages: &mut Pages<'_>,
+    zone: &mut ZoneState,
+    block: Frame,
+    order: u8,
+    frames: u32,
+) -> Result<(), Error> {
+    allocate_parts(pages, block.0..block.0 + frames)?;
+    release_parts(pages, zone, block.0 + frames..block.0 + (1 << order))
+}
+
+fn allocate_parts(pages: &mut Pages<'_>, frames: Range<u32>) -> Result<(), Error> {
+    cut(frames.start.into(), frames.end.into())
+        .try_for_each(|(start, order)| mark_allocated(pages, Frame(start as u32), order))
+}
+
+fn release_parts(pages: &mut Pages<'_>, zone: &mut ZoneState, frames: Range<u32>) -> Result<(), Error> {
+    cut(frames.start.into(), frames.end.into())
+        .try_for_each(|(start, order)| release(pages, zone, Frame(start as u32), order, Placement::Usual))
 }
 
 /// Makes `frame` the first frame of an allocated block.

@@ -129,6 +129,13 @@ impl<const Z: usize> Zonelist<Z> {
         })
     }
 
+    /// Returns the type of a zone by its index.
+    #[cfg(feature = "spin")]
+    pub(crate) fn kind_of(&self, zone: usize) -> Option<ZoneKind> {
+        let entry = self.entries.iter().find(|entry| usize::from(entry.zone) == zone)?;
+        Some(ZoneKind(u8::MAX - (entry.rank & 0xff) as u8))
+    }
+
     /// Returns the indexes of the zones a request may use, in the order in which to try them.
     #[inline]
     pub(crate) fn candidates(&self, request: Request) -> impl Iterator<Item = usize> {

@@ -166,10 +166,9 @@ fn distil(capture: &Path) -> Option<String> {
     let zones = Record::parse(&text).zones;
     let expected: serde_json::Value = serde_json::from_str(&read("expected.json")?).unwrap();
     let zone_at = |address: u64| {
-        let memory = expected["memory"].as_array().unwrap().iter();
+        let mut memory = expected["memory"].as_array().unwrap().iter();
         let node = memory
-            .filter(|row| row[0].as_u64().unwrap() <= address)
-            .next_back()
+            .rfind(|row| row[0].as_u64().unwrap() <= address)
             .map_or(0, |row| row[2].as_i64().unwrap().max(0) as u16);
         let frame = address / FRAME_BYTES;
         let inside = |z: &&Recorded| (z.zone.span.start_pfn..z.zone.span.end_pfn()).contains(&frame);

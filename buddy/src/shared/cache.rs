@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What one CPU keeps ready.
+
+use handoff::Frame;
+
+/// Single frames that a CPU keeps at most, and how many go to or come from the zones at once.
+pub(crate) const SMALL: usize = 256;
+pub(crate) const SMALL_BATCH: usize = 64;
+/// The same for huge pages: 16 MiB, as Linux keeps at most.
+pub(crate) const LARGE: usize = 8;
+pub(crate) const LARGE_BATCH: usize = 4;
+
+/// A stack of blocks: the last one freed is the next one handed out, while it is in the CPU's cache.
+#[derive(Debug)]
+pub(crate) struct Magazine<const N: usize> {
+    blocks: [Frame; N],
+    len: usize,
+}
+
+impl<const N: usize> Magazine<N> {
+    const EMPTY: Self = Self { blocks: [Frame::NONE; N], len: 0 };
+
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Frame> {
+        let len = self.len.checked_sub(1)?;
+        let block = *self.blocks.get(len)?;
+        self.len = len;
+        Some(block)
+    }
+
+    /// Puts a block on top. Returns whether there was room.
+    #[inline]
+    pub(crate) fn push(&mut self, block: Frame) -> bool {
+        match self.blocks.get_mut(self.len) {
+            Some(slot) => {
+                *slot = block;
+                self.len += 1;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes out the `count` blocks that have been there longest and passes each to `each`, lowest first: neighbours follow
+    /// one another, so that they merge while their descriptors are in the CPU's cache.
+    pub(crate) fn take_oldest(&mut self, count: usize, mut each: impl FnMut(Frame)) {
+        let count = count.min(self.len);
+        let (oldest, _) = self.blocks.split_at_mut(count);
+        oldest.sort_unstable();
+        oldest.iter().copied().for_each(&mut each);
+        self.blocks.copy_within(count..self.len, 0);
+        self.len -= count;
+    }
+}
+
+/// What one CPU keeps ready, and of which zones.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    pub(crate) small: Magazine<SMALL>,
+    pub(crate) large: Magazine<LARGE>,
+    /// The node whose blocks these are.
+    pub(crate) node: u16,
+    /// Its zones by their index, one bit each.
+    pub(crate) zones: u64,
+}
+
+impl Cache {
+    pub(crate) const EMPTY: Self = Self { small: Magazine::EMPTY, large: Magazine::EMPTY, node: 0, zones: 0 };
+
+    #[inline]
+    pub(crate) fn pop(&mut self, large: bool) -> Option<Frame> {
+        if large { self.large.pop() } else { self.small.pop() }
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, block: Frame, large: bool) -> bool {
+        if large { self.large.push(block) } else { self.small.push(block) }
+    }
+
+    /// Takes out a batch of the blocks that have been there longest, or all.
+    pub(crate) fn take_oldest(&mut self, large: bool, all: bool, each: impl FnMut(Frame)) {
+        match (large, all) {
+            (true, true) => self.large.take_oldest(LARGE, each),
+            (true, false) => self.large.take_oldest(LARGE_BATCH, each),
+            (false, true) => self.small.take_oldest(SMALL, each),
+            (false, false) => self.small.take_oldest(SMALL_BATCH, each),
+        }
+    }
+
+    /// Returns the frames in it.
+    pub(crate) fn frames(&self) -> u64 {
+        self.small.len() as u64 + ((self.large.len() as u64) << 9)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn last_in_first_out_and_the_oldest_leave() {
+        let mut magazine = Magazine::<4>::EMPTY;
+        assert_eq!(magazine.pop(), None);
+        assert!([7, 3, 5, 1].iter().all(|block| magazine.push(Frame(*block))));
+        assert!(!magazine.push(Frame(9)));
+        let mut oldest = Vec::new();
+        magazine.take_oldest(3, |block| oldest.push(block.0));
+        assert_eq!(oldest, [3, 5, 7]);
+        assert_eq!((magazine.pop(), magazine.pop(), magazine.len()), (Some(Frame(1)), None, 0));
+        magazine.take_oldest(3, |_| panic!("it is empty"));
+    }
+
+    #[test]
+    fn counts_frames() {
+        let mut cache = Cache::EMPTY;
+        assert!(cache.push(Frame(0), false) && cache.push(Frame(512), true));
+        assert_eq!(cache.frames(), 513);
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The way through a CPU's cache.
+
+use super::cache::Cache;
+use super::mark::MARKED_ZONES;
+use super::{Patience, Shared};
+use crate::allocator::pfn;
+use crate::exact::{frame_range, whole_frames};
+use crate::{Error, Node, Priority, Request};
+use core::fmt;
+use handoff::{PhysRange, ZoneKind};
+use spin::MutexGuard;
+use x86_64::structures::paging::PhysFrame;
+
+/// A CPU's cache, taken for as long as this lives: then it needs no lock.
+///
+/// For code that stays on its CPU and is not interrupted by others that need the cache; those go to the zones meanwhile.
+pub struct Cpu<'s, 'a, const Z: usize, const CPUS: usize> {
+    shared: &'s Shared<'a, Z, CPUS>,
+    cache: MutexGuard<'s, Cache>,
+    patience: Patience,
+}
+
+impl<'a, const Z: usize, const CPUS: usize> Shared<'a, Z, CPUS> {
+    /// Takes the cache of a CPU; `None` if there is no such CPU or its cache is taken.
+    #[inline]
+    pub fn cpu(&self, cpu: usize) -> Option<Cpu<'_, 'a, Z, CPUS>> {
+        self.with_patience(cpu, Patience::Wait)
+    }
+
+    #[inline]
+    fn with_patience(&self, cpu: usize, patience: Patience) -> Option<Cpu<'_, 'a, Z, CPUS>> {
+        Some(Cpu { shared: self, cache: self.slots.get(cpu)?.0.try_lock()?, patience })
+    }
+
+    /// Allocates a block on a CPU as `request` says. For threads: see [interrupts](Self#interrupts).
+    ///
+    /// If zones have nothing, the blocks in all caches go back to them and it tries again. Linux: `__alloc_pages` (6.1).
+    ///
+    /// # Errors
+    /// As [`Buddy::allocate_with`](crate::Buddy::allocate_with).
+    #[inline]
+    pub fn allocate_with(&self, cpu: usize, request: Request) -> Result<PhysFrame, Error> {
+        self.allocate_on(cpu, request, Patience::Wait)
+    }
+
+    /// As [`allocate_with`](Self::allocate_with), but never waits: for interrupt handlers.
+    ///
+    /// # Errors
+    /// Also [`Error::Busy`]; and [`Error::OutOfMemory`] although there may be something in other CPUs' caches.
+    #[inline]
+    pub fn try_allocate_with(&self, cpu: usize, request: Request) -> Result<PhysFrame, Error> {
+        self.allocate_on(cpu, request, Patience::Never)
+    }
+
+    #[inline]
+    fn allocate_on(&self, cpu: usize, request: Request, patience: Patience) -> Result<PhysFrame, Error> {
+        if let Some(mut cpu) = self.with_patience(cpu, patience) {
+            if let Some(block) = cpu.pop_or_refill(request)? {
+                return Ok(block);
+            }
+        }
+        // The cache is free again: it may have to be emptied.
+        self.allocate_in_zones(request, patience)
+    }
+
+    /// Frees a block of 2^`order` frames on a CPU. For threads: see [interrupts](Self#interrupts). Linux: `__free_pages` (6.1).
+    ///
+    /// # Errors
+    /// As [`Buddy::free`](crate::Buddy::free). Nothing changed.
+    #[inline]
+    pub fn free(&self, cpu: usize, frame: PhysFrame, order: u8) -> Result<(), Error> {
+        self.free_on(cpu, frame, order, Patience::Wait)
+    }
+
+    /// As [`free`](Self::free), but never waits: for interrupt handlers.
+    ///
+    /// # Errors
+    /// Also [`Error::Busy`]: the block is still the caller's, to be freed later.
+    #[inline]
+    pub fn try_free(&self, cpu: usize, frame: PhysFrame, order: u8) -> Result<(), Error> {
+        self.free_on(cpu, frame, order, Patience::Never)
+    }
+
+    #[inline]
+    fn free_on(&self, cpu: usize, frame: PhysFrame, order: u8, patience: Patience) -> Result<(), Error> {
+        match self.with_patience(cpu, patience) {
+            Some(mut cpu) => cpu.free(frame, order),
+            None => self.free_in_zones(frame, order, patience),
+        }
+    }
+
+    /// Allocates exactly `frames` adjacent frames, as [`Buddy::allocate_exact`](crate::Buddy::allocate_exact) does; waits for locks.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn allocate_exact(&self, frames: u64, request: Request) -> Result<PhysRange, Error> {
+        if frames == 0 || frames > 1 << handoff::MAX_ORDER {
+            return Err(Error::FrameCount { frames });
+        }
+        let order = request.order.max(frames.next_power_of_two().ilog2() as u8);
+        let start = pfn(self.allocate_in_zones(Request { order, ..request }, Patience::Wait)?);
+        self.trim(start, order, frames)?;
+        frame_range(start, start + frames)
+    }
+
+    /// Gives back a range of whole allocated blocks, as [`Buddy::free_exact`](crate::Buddy::free_exact) does; waits for locks.
+    ///
+    /// # Errors
+    /// The same; the blocks before the wrong one have been freed.
+    pub fn free_exact(&self, range: PhysRange) -> Result<(), Error> {
+        let (mut start, end) = whole_frames(range)?;
+        while start < end {
+            let order = self.allocated_order(start)?;
+            if start + (1 << order) > end {
+                return Err(Error::InUse { pfn: start, block: start, order });
+            }
+            self.free_in_zones(
+                frame_range(start, end)?.frames().next().ok_or(Error::NotFrames { range })?,
+                order,
+                Patience::Wait,
+            )?;
+            start += 1 << order;
+        }
+        Ok(())
+    }
+}
+
+impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, Z, CPUS> {
+    /// Allocates a block as `request` says. If zones have nothing, what is in other CPUs' caches goes back to them and it tries
+    /// again.
+    ///
+    /// # Errors
+    /// As [`Buddy::allocate_with`](crate::Buddy::allocate_with).
+    #[inline]
+    pub fn allocate_with(&mut self, request: Request) -> Result<PhysFrame, Error> {
+        match self.pop_or_refill(request)? {
+            Some(block) => Ok(block),
+            None => self.past_cache(request),
+        }
+    }
+
+    #[cold]
+    fn past_cache(&mut self, request: Request) -> Result<PhysFrame, Error> {
+        match self.shared.allocate_in_zones(request, self.patience) {
+            Err(Error::OutOfMemory { .. } | Error::BelowWatermark { .. }) if self.cache.frames() > 0 => {
+                self.shared.empty(&mut self.cache)?;
+                self.shared.allocate_in_zones(request, self.patience)
+            }
+            result => result,
+        }
+    }
+
+    /// Allocates a block from the cache; `None` if that is not for such requests, or cannot be filled.
+    #[inline]
+    fn pop_or_refill(&mut self, request: Request) -> Result<Option<PhysFrame>, Error> {
+        let large = match request.order {
+            0 => false,
+            9 => true,
+            _ => return Ok(None),
+        };
+        let plain = request.anywhere()
+            && request.align_order <= request.order
+            && request.priority == Priority::Usual
+            && request.zone >= ZoneKind::NORMAL
+            && match request.node {
+                Node::Any => true,
+                Node::Preferred(node) | Node::Bind(node) => node == self.cache.node,
+            };
+        if !plain {
+            return Ok(None);
+        }
+        let block = match self.cache.pop(large) {
+            Some(block) => block,
+            None => {
+                self.shared.refill(&mut self.cache, large, self.patience)?;
+                match self.cache.pop(large) {
+                    Some(block) => block,
+                    None => return Ok(None),
+                }
+            }
+        };
+        let marks = self.shared.marks;
+        marks.set(block.0, marks.get(block.0).in_use());
+        let frame = self.shared.sections.physical(block);
+        if let Err(error) = self.shared.fill(request, range_of(frame, request.order)?) {
+            self.free(frame, request.order)?;
+            return Err(error);
+        }
+        Ok(Some(frame))
+    }
+
+    /// Frees a block of 2^`order` frames.
+    ///
+    /// # Errors
+    /// As [`Buddy::free`](crate::Buddy::free). Nothing changed.
+    #[inline]
+    pub fn free(&mut self, frame: PhysFrame, order: u8) -> Result<(), Error> {
+        let block = self.shared.sections.frame(pfn(frame))?;
+        let mark = self.shared.marks.get(block.0);
+        if mark.is_none() || mark.is_idle() || mark.order() != order || !self.shared.marks.claim(block.0, mark) {
+            return self.shared.free_in_zones(frame, order, self.patience);
+        }
+        if mark.zone() >= MARKED_ZONES || self.cache.zones & 1 << mark.zone() == 0 {
+            return self.shared.release(block, mark, self.patience);
+        }
+        let large = order != 0;
+        if self.cache.push(block, large) {
+            return Ok(());
+        }
+        if self.patience == Patience::Never {
+            return self.shared.release(block, mark, self.patience);
+        }
+        self.shared.give_back(&mut self.cache, large, false)?;
+        self.cache.push(block, large);
+        Ok(())
+    }
+}
+
+/// Returns the bytes of a block.
+#[inline]
+fn range_of(frame: PhysFrame, order: u8) -> Result<PhysRange, Error> {
+    let start = pfn(frame);
+    frame_range(start, start + (1 << order))
+}
+
+impl<const Z: usize, const CPUS: usize> fmt::Debug for Cpu<'_, '_, Z, CPUS> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cpu").field("cache", &*self.cache).finish_non_exhaustive()
+    }
+}

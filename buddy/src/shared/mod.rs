@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The allocator for several CPUs: a lock per zone, a cache per CPU.
+
+mod cache;
+mod cpu;
+mod mark;
+mod zones;
+
+pub use cpu::Cpu;
+
+use crate::pages::Pages;
+use crate::sections::Sections;
+use crate::zonelist::Zonelist;
+use crate::{Buddy, Error, Request, Statistics, Watermarks};
+use cache::Cache;
+use core::fmt;
+use core::sync::atomic::{AtomicU8, Ordering};
+use handoff::{Frame, PhysRange, ZoneKind, ZoneState};
+use heapless::Vec;
+use mark::{MARKED_ZONES, Marks};
+use spin::Mutex;
+
+/// The front of a [`Buddy`] that up to `CPUS` CPUs use at the same time.
+///
+/// It borrows the allocator; when it is dropped, all caches are emptied and the allocator is whole again.
+///
+/// Every zone has its own lock (zones of nodes that alternate in address share one). Every CPU has a cache of single frames and of
+/// huge pages (order 9), for requests that name neither address nor alignment nor low zones nor another node. It takes and gives 64
+/// frames, or 4 huge pages, at once. Everything else goes to the zones.
+///
+/// A free is checked as in [`Buddy`], also when the block goes to a cache: a byte per frame says who has it, and of two CPUs
+/// that free the same block at the same moment one gets the error.
+///
+/// # Interrupts
+/// The CPU's number comes from the caller and only says which cache is tried; a wrong one, or a thread that moves to another
+/// CPU meanwhile, costs time and nothing else. Interrupts may stay on:
+/// - [`allocate_with`](Self::allocate_with) and [`free`](Self::free) are for threads. They may wait for another CPU that has a zone's lock.
+/// - [`try_allocate_with`](Self::try_allocate_with) and [`try_free`](Self::try_free) are for interrupt handlers. They never wait:
+///   if the interrupted thread, or another CPU, has the lock they need, they return [`Error::Busy`] and have changed nothing.
+/// - A handler that calls one of the first two can wait forever, for the thread that it interrupted.
+/// - [`cpu`](Self::cpu) is for code that runs with interrupts off, or alone on its CPU: it takes the cache for as long as one
+///   wants and then needs no lock. Handlers on this CPU meanwhile go to the zones.
+///
+/// Linux: `struct per_cpu_pages`, `rmqueue_pcplist`, `free_unref_page` (6.1).
+///
+/// ```
+/// # use handoff::{Frame, FrameState, Page, PhysRange, SectionRun, ZoneKind, ZoneSpan};
+/// # let mut pages = vec![Page::new(ZoneKind::DMA, 0, FrameState::Body); 1024];
+/// # let sections = [SectionRun { first_section: 0, sections: 1, first_frame: Frame(0) }];
+/// # let zones = [ZoneSpan { node: 0, kind: ZoneKind::DMA, start_pfn: 0, spanned: 1024, present: 1024 }];
+/// # let mut buddy = buddy::Buddy::<1>::new(&mut pages, &sections, &zones)?;
+/// # buddy.hand_over_range(PhysRange::new(0, 0x40_0000).unwrap())?;
+/// use buddy::{Request, Shared};
+/// use core::sync::atomic::AtomicU8;
+///
+/// let marks: Vec<AtomicU8> = (0..1024).map(|_| AtomicU8::new(0)).collect();
+/// let shared = Shared::<1, 2>::new(&mut buddy, &marks)?;
+/// std::thread::scope(|threads| {
+///     for cpu in 0..2 {
+///         let shared = &shared;
+///         threads.spawn(move || {
+///             let frame = shared.allocate_with(cpu, Request::order(0)).unwrap();
+///             shared.free(cpu, frame, 0).unwrap();
+///             assert!(shared.free(cpu, frame, 0).is_err());
+///         });
+///     }
+/// });
+/// drop(shared);
+/// assert_eq!(buddy.statistics().free_frames(), 1024);
+/// # Ok::<(), buddy::Error>(())
+/// ```
+pub struct Shared<'a, const Z: usize, const CPUS: usize> {
+    sections: &'a Sections,
+    zonelist: &'a Zonelist<Z>,
+    watermarks: &'a [Watermarks],
+    zero: Option<fn(PhysRange)>,
+    marks: Marks<'a>,
+    stretches: Vec<Stretch<'a, Z>, Z>,
+    /// The stretch of each zone.
+    stretch_of: [u8; Z],
+    slots: [Slot; CPUS],
+}
+
+/// A stretch of descriptors under one lock.
+struct Stretch<'a, const Z: usize> {
+    first: Frame,
+    lock: Mutex<Guarded<'a, Z>>,
+}
+
+/// What the lock guards: the descriptors, and the zones in them by their index.
+struct Guarded<'a, const Z: usize> {
+    pages: Pages<'a>,
+    zones: Vec<(usize, &'a mut ZoneState), Z>,
+}
+
+/// A CPU's cache, in cache lines of its own; the processor fetches them in pairs.
+#[repr(align(128))]
+struct Slot(Mutex<Cache>);
+
+/// Whether a call may wait for a lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Patience {
+    Wait,
+    Never,
+}
+
+impl<'a, const Z: usize, const CPUS: usize> Shared<'a, Z, CPUS> {
+    /// Returns a front with empty caches. All CPUs are on the allocator's lowest node until [`set_node`](Self::set_node).
+    ///
+    /// `marks` has one byte for each descriptor; what is in them does not matter. Watermarks, distances and the function that
+    /// writes zeros are what the allocator has now.
+    ///
+    /// # Errors
+    /// [`Error::Descriptors`] if there are fewer marks than descriptors.
+    pub fn new(buddy: &'a mut Buddy<'_, Z>, marks: &'a [AtomicU8]) -> Result<Self, Error> {
+        let Buddy { pages, zones, zonelist, sections, watermarks, zero, .. } = buddy;
+        if marks.len() < pages.len() {
+            return Err(Error::Descriptors { given: marks.len(), frames: pages.len() as u64 });
+        }
+        marks.iter().for_each(|mark| mark.store(0, Ordering::Relaxed));
+
+        let (stretches, stretch_of) = split(pages.reborrow(), zones, sections)?;
+        let shared = Self {
+            sections,
+            zonelist,
+            watermarks,
+            zero: *zero,
+            marks: Marks(marks),
+            stretches,
+            stretch_of,
+            slots: [const { Slot(Mutex::new(Cache::EMPTY)) }; CPUS],
+        };
+        let lowest = shared.zonelist.nodes_from(None).next().unwrap_or(0);
+        (0..CPUS).try_for_each(|cpu| shared.set_node(cpu, lowest))?;
+        Ok(shared)
+    }
+
+    /// Says which node a CPU is on: its cache holds memory of this one, if that has any, else of the nearest one.
+    ///
+    /// # Errors
+    /// [`Error::Capacity`] if there is no such CPU; [`Error::Busy`] if its cache is in use. A cache that holds something is emptied, which can
+    /// fail as [`free`](Self::free) can.
+    pub fn set_node(&self, cpu: usize, node: u16) -> Result<(), Error> {
+        let slot = self.slots.get(cpu).ok_or(Error::Capacity { capacity: CPUS })?;
+        let mut cache = slot.0.try_lock().ok_or(Error::Busy)?;
+        self.empty(&mut cache)?;
+        let node = self.zonelist.nodes_from(Some(node)).next().unwrap_or(node);
+        let of_node = |lowest: ZoneKind| {
+            let zones = self.zonelist.candidates(Request::order(0).bind(node));
+            let kept = zones.filter(move |zone| *zone < MARKED_ZONES && self.zonelist.kind_of(*zone) >= Some(lowest));
+            kept.fold(0u64, |bits, zone| bits | 1 << zone)
+        };
+        // What old devices need is not hidden in caches, unless there is nothing else.
+        let zones = Some(of_node(ZoneKind::DMA32)).filter(|zones| *zones != 0);
+        (cache.node, cache.zones) = (node, zones.unwrap_or_else(|| of_node(ZoneKind::DMA)));
+        Ok(())
+    }
+
+    /// Returns all caches' blocks to their zones, but for caches in use.
+    ///
+    /// For statistics, and before a CPU goes away. Linux: `drain_all_pages` (6.1).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    pub fn drain(&self) -> Result<(), Error> {
+        self.slots.iter().filter_map(|slot| slot.0.try_lock()).try_for_each(|mut cache| self.empty(&mut cache))
+    }
+
+    /// Returns the numbers of all zones together, and the frames in caches: these count as allocated in the zones.
+    ///
+    /// Exact if nobody allocates or frees meanwhile. Waits for caches that are in use.
+    #[must_use]
+    pub fn statistics(&self) -> (Statistics, u64) {
+        let mut total = Statistics::default();
+        for stretch in &self.stretches {
+            stretch.lock.lock().zones.iter().for_each(|(_, zone)| total += (&**zone).into());
+        }
+        (total, self.slots.iter().map(|slot| slot.0.lock().frames()).sum())
+    }
+
+    fn empty(&self, cache: &mut Cache) -> Result<(), Error> {
+        self.give_back(cache, false, true)?;
+        self.give_back(cache, true, true)
+    }
+}
+
+impl<const Z: usize, const CPUS: usize> Drop for Shared<'_, Z, CPUS> {
+    fn drop(&mut self) {
+        // Blocks that cannot go back stay allocated; `Buddy::validate` then names the damage.
+        let _ = self.drain();
+    }
+}
+
+impl<const Z: usize, const CPUS: usize> fmt::Debug for Shared<'_, Z, CPUS> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Shared");
+        debug.field("cpus", &CPUS).field("locks", &self.stretches.len()).finish_non_exhaustive()
+    }
+}
+
+/// Splits descriptors and zones so that each zone can be locked alone; zones that overlap stay together.
+#[allow(clippy::type_complexity, reason = "the parts of one struct")]
+fn split<'a, const Z: usize>(
+    pages: Pages<'a>,
+    zones: &'a mut Vec<ZoneState, Z>,
+    sections: &Sections,
+) -> Result<(Vec<Stretch<'a, Z>, Z>, [u8; Z]), Error> {
+    let full = Error::Capacity { capacity: Z };
+    let mut order: Vec<(u32, u32, usize, &'a mut ZoneState), Z> = Vec::new();
+    for (index, zone) in zones.iter_mut().enumerate() {
+        let (start, end) = (zone.span.start_pfn, zone.span.end_pfn());
+        let entry = (sections.index_from(start), sections.index_from(end), index, zone);
+        order.push(entry).map_err(|_| full)?;
+    }
+    order.sort_unstable_by_key(|(start, _, index, _)| (*start, *index));
+
+    let mut stretches: Vec<Stretch<'a, Z>, Z> = Vec::new();
+    let mut stretch_of = [0; Z];
+    let (mut rest, mut end) = (pages, 0);
+    for (first, after, index, zone) in order {
+        if stretches.is_empty() || first >= end {
+            let (before, from) = rest.split_off(if stretches.is_empty() { Frame(0) } else { Frame(first) });
+            // What has been cut off belongs to the stretch before.
+            if let Some(last) = stretches.last_mut() {
+                last.lock.get_mut().pages = before;
+            }
+            let first = Frame(if stretches.is_empty() { 0 } else { first });
+            let guarded = Guarded { pages: Pages::new(&mut []), zones: Vec::new() };
+            stretches.push(Stretch { first, lock: Mutex::new(guarded) }).map_err(|_| full)?;
+            rest = from;
+        }
+        end = end.max(after);
+        stretch_of[index] = (stretches.len() - 1) as u8;
+        if let Some(last) = stretches.last_mut() {
+            last.lock.get_mut().zones.push((index, zone)).map_err(|_| full)?;
+        }
+    }
+    if let Some(last) = stretches.last_mut() {
+        last.lock.get_mut().pages = rest;
+    }
+    Ok((stretches, stretch_of))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use handoff::{FrameState, Page, SectionRun, ZoneSpan};
+    use std::vec::Vec;
+
+    /// What an interrupt handler meets in the middle of anything: a taken cache, a locked zone, or both.
+    #[test]
+    fn a_handler_never_waits_and_loses_nothing() {
+        let mut pages = std::vec![Page::new(ZoneKind::DMA, 0, FrameState::Body); 1024];
+        let sections = [SectionRun { first_section: 0, sections: 1, first_frame: Frame(0) }];
+        let zones = [ZoneSpan { node: 0, kind: ZoneKind::DMA, start_pfn: 0, spanned: 1024, present: 1024 }];
+        let mut buddy = Buddy::<1>::new(&mut pages, &sections, &zones).unwrap();
+        buddy.hand_over_range(PhysRange::new(0, 0x40_0000).unwrap()).unwrap();
+        let marks: Vec<AtomicU8> = (0..1024).map(|_| AtomicU8::new(0)).collect();
+        let shared = Shared::<1, 1>::new(&mut buddy, &marks).unwrap();
+        let (single, pair) = (Request::order(0), Request::order(1));
+        let cached = shared.allocate_with(0, single).unwrap();
+        let other = shared.allocate_with(0, pair).unwrap();
+
+        let locked = shared.stretches[0].lock.lock();
+        // The cache still gives and takes.
+        let frame = shared.try_allocate_with(0, single).unwrap();
+        shared.try_free(0, frame, 0).unwrap();
+        assert_eq!(shared.try_allocate_with(0, pair), Err(Error::Busy));
+        assert_eq!(shared.try_free(0, other, 1), Err(Error::Busy));
+        let cpu = shared.cpu(0).unwrap();
+        assert_eq!(shared.try_allocate_with(0, single), Err(Error::Busy));
+        assert_eq!(shared.try_free(0, cached, 0), Err(Error::Busy));
+        assert_eq!(shared.set_node(0, 0), Err(Error::Busy));
+        drop(locked);
+
+        // Both blocks are still the caller's.
+        let frame = shared.try_allocate_with(0, single).unwrap();
+        shared.try_free(0, frame, 0).unwrap();
+        shared.try_free(0, cached, 0).unwrap();
+        assert!(matches!(shared.try_free(0, cached, 0), Err(Error::AlreadyFree { .. })));
+        drop(cpu);
+
+        // A full cache that cannot be emptied now: the block goes to the zone, or stays with the caller.
+        let blocks: Vec<_> = (0..cache::SMALL + 1).map(|_| shared.allocate_with(0, single).unwrap()).collect();
+        shared.drain().unwrap();
+        let (last, first) = blocks.split_last().unwrap();
+        first.iter().for_each(|block| shared.try_free(0, *block, 0).unwrap());
+        let locked = shared.stretches[0].lock.lock();
+        assert_eq!(shared.try_free(0, *last, 0), Err(Error::Busy));
+        drop(locked);
+        shared.try_free(0, *last, 0).unwrap();
+        shared.try_free(0, other, 1).unwrap();
+        let (zones, cached) = shared.statistics();
+        assert_eq!((zones.free_frames() + cached, cached), (1024, cache::SMALL as u64));
+        drop(shared);
+        assert_eq!((buddy.validate(), buddy.statistics().free_blocks[10]), (Ok(()), 1));
+    }
+}
