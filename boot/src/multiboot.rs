@@ -51,8 +51,16 @@ impl Loader {
         Ok(Self { information, place, map, programs, command_line })
     }
 
-    /// Returns what lies in memory now.
+    /// Returns what lies in memory now, in whole pages unless two things share one.
     pub(crate) fn images(&self) -> impl Iterator<Item = Image> + '_ {
+        self.exact_images().map(|image| {
+            let pages = image.range.outward();
+            let shared = self.exact_images().filter(|other| other.range.overlaps(pages)).count() > 1;
+            if shared { image } else { Image { range: pages, ..image } }
+        })
+    }
+
+    fn exact_images(&self) -> impl Iterator<Item = Image> + '_ {
         let own = [(paging::image(), Owner::BOOT_IMAGE), (Some(self.place), Owner::BOOT_INFO)];
         let own = own.into_iter().filter_map(|(range, owner)| Some(Image { range: range?, owner }));
         own.chain(self.programs.iter().map(|p| Image { range: p.elf, owner: Owner::STAGE_IMAGES }))
