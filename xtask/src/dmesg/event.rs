@@ -80,7 +80,9 @@ pub(crate) enum Event<'a> {
         max_arch_pfn: u64,
     },
     PciGap,
-    RamBuffer,
+    RamBuffer {
+        start: u64,
+    },
     Nosave {
         start: u64,
         last: u64,
@@ -181,6 +183,8 @@ pub(crate) enum Event<'a> {
         pages: u64,
         unit: u64,
     },
+    /// Which processor has which unit of it.
+    PerCpuUnits(&'a str),
     HashTable {
         bytes: u64,
     },

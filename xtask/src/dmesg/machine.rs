@@ -138,6 +138,9 @@ fn users(text: &str) -> Option<Event<'_>> {
         scan.until(" u")?;
         return Some(Event::PerCpu { pages, unit: scan.dec()? });
     }
+    if let Some(units) = text.strip_prefix("pcpu-alloc: ").filter(|units| units.starts_with('[')) {
+        return Some(Event::PerCpuUnits(units));
+    }
     if let Some(mut scan) = Scan::after(text, "software IO TLB: mapped ") {
         let (start, last) = scan.mem()?;
         return Some(Event::IoTlb { start, last });

@@ -65,8 +65,8 @@ fn result(text: &str) -> Option<Event<'_>> {
         return scan.end().map(|()| Event::LastPfn { last_pfn, max_arch_pfn });
     }
     if let Some(mut scan) = Scan::after(text, "reserve RAM buffer ") {
-        scan.mem()?;
-        return scan.end().map(|()| Event::RamBuffer);
+        let (start, _) = scan.mem()?;
+        return scan.end().map(|()| Event::RamBuffer { start });
     }
     if text.starts_with(".text .data .bss are not marked as E820_TYPE_RAM!") {
         return Some(Event::KernelNotRam);
@@ -128,7 +128,7 @@ mod tests {
             ("PM: Registered nosave memory: [mem 0x1000-0x1fff]", Event::Nosave { start, last }),
             ("[mem 0x1000-0x1fff] available for PCI devices", Event::PciGap),
             ("user-defined physical RAM map:", Event::Table),
-            ("e820: reserve RAM buffer [mem 0x1000-0x1fff]", Event::RamBuffer),
+            ("e820: reserve RAM buffer [mem 0x1000-0x1fff]", Event::RamBuffer { start }),
         ] {
             assert_eq!(parse(text), Some(event), "{text}");
         }

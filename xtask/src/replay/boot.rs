@@ -2,8 +2,9 @@
 //! One recorded boot: what is known of it before anything is decided.
 
 use super::capture::Capture;
+use super::early::is_allocation;
 use super::firmware::Firmware;
-use crate::dmesg::{Array, Edit, Entry, Event, Function, Log};
+use crate::dmesg::{Array, Edit, Entry, Event, Function, Log, Request};
 use handoff::{PhysRange, Rules, parameters};
 
 /// A boot to replay.
@@ -79,8 +80,51 @@ impl<'a> Boot<'a> {
         self.dumps.len()
     }
 
+    /// Returns the place of the first line after memblock handed everything over.
+    pub(super) fn handover(&self) -> Option<usize> {
+        self.handover
+    }
+
+    /// Returns the nodes that the log names.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = u16> {
+        self.events().filter_map(|e| match e {
+            Event::NodeData { nid, .. } | Event::MemorylessNode { nid } => Some(*nid),
+            _ => None,
+        })
+    }
+
+    /// Returns whether a request is for a new place of the initial RAM disk, which the next line tells.
+    pub(super) fn is_for_ramdisk(&self, entry: &Entry<'_>) -> bool {
+        let behind = self.entries().iter().skip_while(|e| e.line <= entry.line);
+        behind.take(2).any(|e| matches!(e.event, Event::NewRamdisk { .. }))
+    }
+
     pub(super) fn reached_handover(&self) -> bool {
         self.handover.is_some()
+    }
+
+    /// Returns the line of the entry in front of a place, 0 if there is none.
+    pub(super) fn line_before(&self, at: usize) -> usize {
+        at.checked_sub(1).map_or(0, |at| self.entries()[at].line)
+    }
+
+    /// Returns the line of the entry behind a place, the last line if there is none.
+    pub(super) fn line_after(&self, at: usize) -> usize {
+        self.entries().get(at + 1).map_or(self.log.last_line, |e| e.line)
+    }
+
+    /// Returns each request with its place and what it was answered: address and size.
+    pub(super) fn requests(&self) -> impl Iterator<Item = (usize, &'a Request<'a>, Option<(u64, u64)>)> {
+        let entries = self.entries();
+        entries.iter().enumerate().filter_map(|(at, entry)| {
+            let Event::Request(request) = &entry.event else { return None };
+            let next = entries[at + 1..].iter().find(|e| matches!(e.event, Event::Request(_) | Event::Call(_)));
+            let answer = next.and_then(|e| match e.event {
+                Event::Call(call) if is_allocation(&call) => Some((call.base, call.size())),
+                _ => None,
+            });
+            Some((at, request, answer))
+        })
     }
 
     /// Returns whether the kernel says itself why the log ends.

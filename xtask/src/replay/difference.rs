@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Comparing what was predicted with what stands in the log, line by line.
 
-use super::report::{Fact, Mismatch, Report};
+use super::report::{Fact, Report};
 use crate::dmesg::Entry;
 
 /// A line of the log, as it is compared.
@@ -30,28 +30,33 @@ pub(super) enum Step {
     Unexpected(usize),
 }
 
-/// Enters equal lines and differences into the report. `end` is the line to name for what is missing at the end.
-/// Returns whether all was equal.
-pub(super) fn compare(report: &mut Report, fact: Fact, expected: &[String], found: &[Found<'_>], end: usize) -> bool {
+/// Enters equal lines and differences into the report. `around` are the lines between which all of it stands, to name
+/// for what is missing at the beginning or the end. Returns whether all was equal.
+pub(super) fn compare(
+    report: &mut Report,
+    fact: Fact,
+    expected: &[String],
+    found: &[Found<'_>],
+    around: (usize, usize),
+) -> bool {
     let mut all_equal = true;
+    let mut after = around.0;
     let texts: Vec<&str> = found.iter().map(|f| f.text).collect();
+    let mut lines = found.iter().map(|f| f.line);
     for step in steps(expected, &texts) {
-        let (line, predicted, got) = match step {
-            Step::Same => {
-                report.equal(fact, 1);
-                continue;
+        match step {
+            Step::Same => report.equal(fact, 1),
+            Step::Altered(e, f) => report.wrong(fact, found[f].line, Some(expected[e].clone()), texts[f]),
+            Step::Unexpected(f) => report.wrong(fact, found[f].line, None, texts[f]),
+            Step::Missing(e, f) => {
+                let before = found.get(f).map_or(around.1.max(after), |f| f.line);
+                report.missing(fact, after, before, expected[e].as_str());
             }
-            Step::Altered(e, f) => (found[f].line, Some(e), Some(f)),
-            Step::Missing(e, f) => (found.get(f).map_or(end, |f| f.line), Some(e), None),
-            Step::Unexpected(f) => (found[f].line, None, Some(f)),
-        };
-        all_equal = false;
-        report.mismatch(Mismatch {
-            line,
-            what: fact,
-            expected: predicted.map(|i| expected[i].clone()),
-            got: got.map(|i| texts[i].to_owned()),
-        });
+        }
+        all_equal &= step == Step::Same;
+        if !matches!(step, Step::Missing(..)) {
+            after = lines.next().unwrap_or(after);
+        }
     }
     all_equal
 }

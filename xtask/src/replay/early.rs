@@ -3,15 +3,14 @@
 
 use super::boot::{Boot, is_setup_arch};
 use super::crash;
-use super::difference::{Found, compare};
 use super::infer::{self, Silence};
 use super::memory_map;
-use super::report::{Fact, Mismatch, Report};
+use super::report::{Fact, Report};
 use super::table::Outcome;
 use super::trace::Trace;
-use crate::dmesg::{self, Call, Entry, Event, Function, Request};
+use crate::dmesg::{Call, Entry, Event, Function, Request};
 use handoff::{Bounds, Direction, Nid, Region, RegionFlags, Rules};
-use memblock::{ArrayParts, Error, Memblock, Parts, Policy};
+use memblock::{Memblock, Policy};
 
 /// Early memory with room for what a log can hold.
 pub(super) type Machine = Memblock<1024, Trace>;
@@ -30,8 +29,8 @@ pub(super) struct Early<'a, 'r> {
     pub(super) at_zones: Vec<Region>,
     /// Pages handed over, once they are.
     pub(super) pages: Option<u64>,
-    used: Vec<bool>,
-    dumps: usize,
+    pub(super) used: Vec<bool>,
+    pub(super) dumps: usize,
 }
 
 impl<'a, 'r> Early<'a, 'r> {
@@ -148,27 +147,6 @@ impl<'a, 'r> Early<'a, 'r> {
         found.ok()
     }
 
-    /// Goes on with Linux's answer where ours is another one, so that one difference is one difference.
-    fn follow(&mut self, ours: Option<u64>, size: u64, found: &[usize]) {
-        let entries = self.boot.entries();
-        let linux = found.iter().find_map(|&i| match entries[i].event {
-            Event::Call(call) if is_allocation(&call) => Some((call.base, call.size())),
-            _ => None,
-        });
-        if ours == linux.map(|(base, _)| base) {
-            return;
-        }
-        let lines = self.trace.take();
-        if let Some(ours) = ours {
-            _ = self.memory.free(ours, size);
-        }
-        if let Some((base, size)) = linux {
-            _ = self.memory.reserve(base, size);
-        }
-        self.trace.take();
-        self.trace.put(lines);
-    }
-
     /// Something was reserved by an allocator that nobody asked. The bookkeeping of a node is placed like that.
     fn unannounced(&mut self, i: usize, call: &Call<'_>) {
         let entries = self.boot.entries();
@@ -249,158 +227,11 @@ impl<'a, 'r> Early<'a, 'r> {
         self.settle_all(Fact::Doublings, &found);
     }
 
-    /// Compares a dump, and goes on with what Linux has.
-    fn dump(&mut self, i: usize) {
-        if self.dumps == 0 {
-            _ = self.memory.trim_memory(4096);
-        }
-        self.trace.take();
-        self.memory.dump();
-
-        let entries = self.boot.entries();
-        let is_dump =
-            |e: &Event<'_>| matches!(e, Event::DumpSizes { .. } | Event::DumpCount | Event::DumpRegion { .. });
-        let mut found = vec![i];
-        found.extend((i + 1..entries.len()).take_while(|&k| is_dump(&entries[k].event)));
-        self.report.equal(Fact::Dumps, 1);
-        if !self.settle_all(Fact::DumpLines, &found) {
-            self.adopt(&found);
-        }
-        self.dumps += 1;
-        self.after_dump(i);
-    }
-
-    /// Takes over the regions of a dump that differs, so that it is not the reason for everything that follows.
-    fn adopt(&mut self, found: &[usize]) {
-        let entries = self.boot.entries();
-        let parts = self.memory.parts();
-        let list = |wanted: dmesg::Array, ours: &[Region]| -> Vec<Region> {
-            let regions = found.iter().filter_map(|&i| match entries[i].event {
-                Event::DumpRegion { array, base, last, nid, flags, .. } if array == wanted => {
-                    let size = last.wrapping_sub(base).wrapping_add(1);
-                    let same = ours.iter().find(|r| r.base == base).map_or(Nid::UNSET, |r| r.nid);
-                    let unset = if same.number().is_some() { self.memory.policy().no_nid() } else { same };
-                    Some(Region { base, size, nid: nid.map_or(unset, Nid::from), flags: RegionFlags(flags) })
-                }
-                _ => None,
-            });
-            regions.collect()
-        };
-        let (memory, reserved) =
-            (list(dmesg::Array::Memory, parts.memory.regions), list(dmesg::Array::Reserved, parts.reserved.regions));
-        let sum = |regions: &[Region]| regions.iter().fold(0u64, |sum, r| sum.wrapping_add(r.size));
-        let array = |ours: ArrayParts<'_>, regions: &[Region]| {
-            let stale = ours.total_size.wrapping_sub(sum(ours.regions));
-            (ours.max.max(regions.len()), sum(regions).wrapping_add(stale), ours.place)
-        };
-        let (m, r) = (array(parts.memory, &memory), array(parts.reserved, &reserved));
-        let adopted = Parts {
-            memory: ArrayParts { regions: &memory, max: m.0, total_size: m.1, place: m.2 },
-            reserved: ArrayParts { regions: &reserved, max: r.0, total_size: r.1, place: r.2 },
-            ..parts
-        };
-        if let Ok(adopted) = Memblock::from_parts(&adopted, self.trace.clone()) {
-            *self.memory = adopted;
-        }
-    }
-
     /// Hands everything over to the page allocator; `found` tells of arrays that grew meanwhile.
     fn hand_over(&mut self, found: &[usize]) {
         let handed = self.memory.free_all(self.map.max_pfn).map(|blocks| blocks.map(|b| 1u64 << b.order).sum());
         self.settle_all(Fact::Doublings, found);
         self.pages = Some(handed.unwrap_or(0));
-    }
-
-    /// Returns the lines behind `i` that follow from it: an address for a request of that size, arrays that grow.
-    fn consequences(&self, i: usize, size: Option<u64>) -> Vec<usize> {
-        let entries = self.boot.entries();
-        let mut answered = size.is_none();
-        let mut found = Vec::new();
-        for k in i + 1..entries.len() {
-            match entries[k].event {
-                _ if self.used[k] => {}
-                Event::Doubled { .. } | Event::DoubleFailed | Event::NotMirrored => found.push(k),
-                Event::Call(call) if is_growth(call.caller) => found.push(k),
-                Event::Call(call) if !answered && is_allocation(&call) && !self.is_of_a_node(k, &call, size) => {
-                    answered = true;
-                    found.push(k);
-                }
-                ref event if is_memblock(event) || matches!(event, Event::NodeData { .. } | Event::SlabUp) => break,
-                _ => {}
-            }
-        }
-        found
-    }
-
-    /// Returns whether an address belongs to the bookkeeping of a node, which the next line names, and not to the request
-    /// before it.
-    fn is_of_a_node(&self, k: usize, call: &Call<'_>, size: Option<u64>) -> bool {
-        let rest = &self.boot.entries()[k + 1..];
-        let next = rest.iter().find(|e| !matches!(e.event, Event::Doubled { .. }) && !is_grown(&e.event));
-        size != Some(call.size()) && next.is_some_and(|e| matches!(e.event, Event::NodeData { .. }))
-    }
-
-    /// Compares our lines so far with the line `i` and those that follow from it.
-    fn settle(&mut self, fact: Fact, i: usize, found: Vec<usize>) {
-        let mut all = vec![i];
-        all.extend(found);
-        self.settle_all(fact, &all);
-    }
-
-    fn settle_all(&mut self, fact: Fact, found: &[usize]) -> bool {
-        let mut expected = self.trace.take();
-        if self.boot.rules == Rules::V5_4 {
-            expected.retain(|line| !line.starts_with("memblock_phys_alloc_range: "));
-        }
-        let entries = self.boot.entries();
-        found.iter().for_each(|&i| self.used[i] = true);
-        self.drop_rate_limited(&mut expected, found);
-
-        let end = found.last().map_or(self.boot.log.last_line, |&i| entries[i].line);
-        let doublings = expected.iter().filter(|l| l.starts_with("memblock: ")).count();
-        let lines: Vec<_> = found.iter().map(|&i| Found::from(&entries[i])).collect();
-        let mut scratch = Report::default();
-        let equal = compare(&mut scratch, fact, &expected, &lines, end);
-        scratch.mismatches().iter().for_each(|m| self.report.mismatch(m.clone()));
-        if fact == Fact::DumpLines {
-            self.report.equal(fact, scratch.count(fact));
-        }
-        self.report.equal(Fact::Doublings, doublings);
-        equal
-    }
-
-    /// Linux says at most ten times from one place that there is no mirrored memory left; there are two such places.
-    fn drop_rate_limited(&mut self, expected: &mut Vec<String>, found: &[usize]) {
-        const LIMIT: usize = 10;
-        let said = |line: &String| line.starts_with("Could not allocate ");
-        let told = found.iter().filter(|&&i| self.boot.entries()[i].event == Event::NotMirrored).count();
-        let ours = expected.iter().filter(|l| said(l)).count();
-        if ours > told && self.silence.not_mirrored >= LIMIT {
-            let mut said_so_far = 0;
-            expected.retain(|l| {
-                said_so_far += usize::from(said(l));
-                !said(l) || said_so_far <= told
-            });
-        }
-        self.silence.not_mirrored += ours;
-    }
-
-    fn unexpected(&mut self, i: usize) {
-        let entry = &self.boot.entries()[i];
-        self.used[i] = true;
-        let (line, got) = (entry.line, Some(entry.text.clone()));
-        self.report.mismatch(Mismatch { line, what: Fact::Operations, expected: None, got });
-    }
-
-    /// Names what Linux did and our crate could not.
-    fn complain(&mut self, i: usize, done: Result<(), Error>) {
-        let entry = &self.boot.entries()[i];
-        // A failure to grow is a line of its own, and compared as such.
-        let told = self.boot.entries().get(i + 1).is_some_and(|e| e.event == Event::DoubleFailed);
-        if let Err(error) = done.or_else(|e| if told { Ok(()) } else { Err(e) }) {
-            let (line, got) = (entry.line, Some(entry.text.clone()));
-            self.report.mismatch(Mismatch { line, what: Fact::Operations, expected: Some(error.to_string()), got });
-        }
     }
 }
 
@@ -409,15 +240,15 @@ pub(super) fn is_allocation(call: &Call<'_>) -> bool {
     call.function == Function::Reserve && call.caller.starts_with("memblock_alloc_range_nid")
 }
 
-fn is_growth(caller: &str) -> bool {
+pub(super) fn is_growth(caller: &str) -> bool {
     caller.starts_with("memblock_double_array")
 }
 
-fn is_grown(event: &Event<'_>) -> bool {
+pub(super) fn is_grown(event: &Event<'_>) -> bool {
     matches!(event, Event::Call(call) if is_growth(call.caller))
 }
 
-fn is_memblock(event: &Event<'_>) -> bool {
+pub(super) fn is_memblock(event: &Event<'_>) -> bool {
     matches!(
         event,
         Event::Call(_)

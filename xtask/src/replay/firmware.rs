@@ -48,6 +48,8 @@ pub(super) struct Firmware {
     pub(super) efi: Vec<EfiRange>,
     /// Where the loader put the initial RAM disk.
     pub(super) ramdisk: Option<PhysRange>,
+    /// Its bytes; the range above ends with a page.
+    pub(super) ramdisk_size: Option<u64>,
     /// Where the EFI memory map lies.
     pub(super) efi_memmap: Option<PhysRange>,
     /// Memory of nodes: node, proximity domain, first and last address, and the words behind.
@@ -81,12 +83,13 @@ impl Firmware {
         self.fallback = Some(if alt_mem < ext_mem { (ext_mem, "BIOS-88") } else { (alt_mem, "BIOS-e801") });
 
         let (image, size) = (pair(0x218, 0xc0).unwrap_or(0), pair(0x21c, 0xc4).unwrap_or(0));
+        self.ramdisk_size = Some(size).filter(|size| *size > 0);
         let end = image.checked_add(size).and_then(|end| end.checked_next_multiple_of(4096));
         self.ramdisk = end.filter(|_| image > 0 && size > 0).and_then(|end| PhysRange::new(image, end));
-        self.efi_memmap = pair(0x1d0, 0x1d8)
-            .filter(|at| *at > 0)
-            .zip(u32_at(0x1d4))
-            .and_then(|(at, size)| PhysRange::from_size(at, size));
+        // Whole descriptors only.
+        let (size, each) = (u32_at(0x1d4).unwrap_or(0), u32_at(0x1c8).unwrap_or(0));
+        let bytes = size - size.checked_rem(each).unwrap_or(0);
+        self.efi_memmap = pair(0x1d0, 0x1d8).filter(|at| *at > 0).and_then(|at| PhysRange::from_size(at, bytes));
         if u32_at(0x250) == Some(0) && u32_at(0x254) == Some(0) {
             self.setup_data = Some(Vec::new());
         }

@@ -2,9 +2,10 @@
 //! What Linux does without a word, worked out from what it says before and after.
 
 use super::boot::Boot;
+use super::boot_services;
 use super::early::{Early, maps_memory};
 use super::nodes;
-use super::report::{Fact, Mismatch, Report};
+use super::report::{Fact, Report};
 use crate::dmesg::{Array, Edit, Event, Function};
 use handoff::{Direction, PhysRange, RegionFlags, Rules};
 
@@ -23,6 +24,7 @@ pub(super) struct Silence {
     last_node_line: Option<usize>,
     pub(super) node_data_bytes: u64,
     pub(super) memory_map_pending: bool,
+    boot_services_compared: bool,
     pub(super) not_mirrored: usize,
     pub(super) late: usize,
 }
@@ -95,6 +97,10 @@ impl Early<'_, '_> {
         if !self.silence.limit_raised && !is_dump && ends_mapping(event) {
             self.raise_limit();
         }
+        if boot_services::is_due(event) && !std::mem::replace(&mut self.silence.boot_services_compared, true) {
+            boot_services::replay(self.boot, &self.memory, i, self.report);
+            self.trace.take(); // of the copy
+        }
         match event {
             Event::Srat { .. } if !self.silence.nodes_reset => self.reset_nodes(),
             Event::NumaDummy => self.reset_nodes(),
@@ -116,8 +122,7 @@ impl Early<'_, '_> {
             let line = self.boot.entries()[i].line;
             let rest = self.silence.planned.as_ref().map_or(&[][..], |plan| &plan.nodes[self.silence.given_places..]);
             for node in rest {
-                let expected = Some(format!("NODE_DATA({node}) allocated"));
-                self.report.mismatch(Mismatch { line, what: Fact::NodeLines, expected, got: None });
+                self.report.missing(Fact::NodeLines, 0, line, format!("NODE_DATA({node}) allocated"));
             }
         }
     }
@@ -171,7 +176,7 @@ impl Early<'_, '_> {
                     _ => None,
                 })
                 .collect();
-            self.report.skip("which memory is mirrored was taken from a dump (efi=debug would tell)", 1);
+            self.report.advise("which memory is mirrored was taken from a dump: efi=debug would tell");
         }
         for (start, size) in marked {
             _ = self.memory.mark_mirror(start, size);
@@ -194,8 +199,8 @@ impl Early<'_, '_> {
         let any = efi.iter().any(|r| r.mirrored);
         let expected: Vec<_> =
             any.then(|| format!("efi: Memory: {mirrored}M/{all}M mirrored memory")).into_iter().collect();
-        let end = self.boot.log.last_line;
-        super::difference::compare(self.report, Fact::NodeLines, &expected, &found, end);
+        let dump = self.boot.dump(0).map_or(0, |dump| self.boot.entries()[dump].line);
+        super::difference::compare(self.report, Fact::NodeLines, &expected, &found, (dump, self.boot.log.last_line));
     }
 }
 
@@ -254,10 +259,21 @@ pub(super) fn before_the_log(boot: &Boot<'_>, report: &mut Report) -> Vec<(u64, 
     for entry in before {
         match entry.event {
             Event::Call(call) if call.function == Function::Reserve => {
-                told.extend(PhysRange::capped(call.base, call.size()))
+                told.extend(PhysRange::capped(call.base, call.size()));
             }
             Event::Doubled { base, last, .. } => told.extend(PhysRange::new(base, last.saturating_add(4096) & !4095)),
             _ => {}
+        }
+    }
+
+    // What is told of must be in the dump.
+    for entry in before {
+        let Event::Call(call) = entry.event else { continue };
+        let is_reserve = call.function == Function::Reserve && call.size() > 0;
+        let inside = |d: &PhysRange| d.start() <= call.base && call.base <= call.last && call.last < d.end();
+        if is_reserve && !dumped.iter().any(inside) {
+            let expected = Some("a range that is in the dump".to_owned());
+            report.wrong(Fact::Operations, entry.line, expected, entry.text.as_str());
         }
     }
 
@@ -280,13 +296,23 @@ pub(super) fn before_the_log(boot: &Boot<'_>, report: &mut Report) -> Vec<(u64, 
     }
     for range in &unexplained {
         let line = boot.entries()[dump].line;
-        let expected = Some(format!("memblock_reserve: [{:#018x}-{:#018x}]", range.start(), range.end() - 1));
-        report.mismatch(Mismatch { line, what: Fact::Operations, expected, got: None });
+        // Next to a range that is told of, it is a part of that one.
+        let touches = |t: &PhysRange| t.end() == range.start() || range.end() == t.start();
+        let neighbour = before.iter().find(|e| match e.event {
+            Event::Call(call) => PhysRange::capped(call.base, call.size()).as_ref().is_some_and(touches),
+            _ => false,
+        });
+        if let Some(entry) = neighbour {
+            let expected = Some(format!("together with [{:#018x}-{:#018x}]", range.start(), range.end() - 1));
+            report.wrong(Fact::Operations, entry.line, expected, entry.text.as_str());
+            continue;
+        }
+        let expected = format!("memblock_reserve: [{:#018x}-{:#018x}]", range.start(), range.end() - 1);
+        report.missing(Fact::Operations, 0, line, expected);
     }
     if brk.is_none() && boot.rules > Rules::V5_4 {
         let line = boot.entries()[dump].line;
-        let expected = Some("memblock_reserve: [...] setup_arch (the kernel's first tables)".into());
-        report.mismatch(Mismatch { line, what: Fact::Operations, expected, got: None });
+        report.missing(Fact::Operations, 0, line, "memblock_reserve: [...] setup_arch (the kernel's first tables)");
     }
     silent.extend(unexplained);
     silent.iter().map(|r| (r.start(), r.size())).collect()

@@ -5,6 +5,7 @@ use super::boot::Boot;
 use super::difference::{Found, compare};
 use super::early::Machine;
 use super::infer::is_memory_map;
+use super::movable;
 use super::report::{Fact, Report};
 use super::trace::Trace;
 use crate::dmesg::{Entry, Event, Request};
@@ -23,10 +24,11 @@ pub(super) fn replay(
     let requests = boot.entries()[at..].iter().filter(|e| matches!(e.event, Event::Request(_)));
     let of_map = |e: &&Entry<'_>| matches!(e.event, Event::Request(Request { caller, .. }) if is_memory_map(caller));
     let found: Vec<_> = requests.take_while(of_map).map(Found::from).collect();
-    let end = found.last().map_or(boot.log.last_line, |f| f.line);
+    let next = boot.entries()[at..].iter().find(|e| e.event == Event::Zone);
+    let around = (boot.line_before(at), next.map_or(boot.log.last_line, |e| e.line));
 
     match predict(boot, max_pfn, memory, node_data, at) {
-        Ok(expected) => _ = compare(report, Fact::MemoryMapRequests, &expected, &found, end),
+        Ok(expected) => _ = compare(report, Fact::MemoryMapRequests, &expected, &found, around),
         Err(why) => report.skip(format!("what the memory map asks for was not predicted: {why}"), found.len()),
     }
 }
@@ -139,17 +141,9 @@ pub(super) fn replay_zones(boot: &Boot<'_>, memory: &[Region], max_pfn: u64, rep
     let trace = Trace::default();
     layout.report(&memoryless, &trace);
     let mut expected = trace.take();
+    movable::insert(&layout, &movable::starts(boot, &layout), &mut expected);
 
     found.retain(|e| !matches!(e.event, Event::MemorylessNode { .. }));
-    if found.iter().any(|e| e.event == Event::MovableZone) {
-        let movable = |text: &str| text.starts_with("  Node ") || text.ends_with(" pages in unavailable ranges");
-        report.skip(
-            "zone Movable, which our crate does not have, and the holes that would be in it",
-            found.iter().filter(|e| movable(&e.text)).count(),
-        );
-        found.retain(|e| !movable(&e.text));
-        expected.retain(|line| !movable(line));
-    }
     let found: Vec<_> = found.into_iter().map(Found::from).collect();
-    compare(report, Fact::ZoneLines, &expected, &found, end);
+    compare(report, Fact::ZoneLines, &expected, &found, (0, end.saturating_add(1)));
 }

@@ -7,15 +7,22 @@
 //! compare is an error of its own.
 
 mod boot;
+mod boot_services;
 mod capture;
+mod conventions;
 mod crash;
 mod difference;
+mod dump;
 mod early;
 mod firmware;
 mod infer;
 mod memory_map;
+mod movable;
 mod nodes;
+mod pairs;
+mod printed;
 mod report;
+mod settle;
 mod table;
 mod trace;
 
@@ -30,38 +37,45 @@ use boot::Boot;
 use early::Early;
 use handoff::{FRAME_BYTES, PhysRange, Region};
 use report::Totals;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
 use table::Outcome;
 
 /// Replays everything at the paths, prints what came of it and returns the exit status.
 pub(crate) fn run(args: &ReplayArgs) -> Result<u8> {
     let mut totals = Totals::default();
-    for path in &args.paths {
-        let found = match Capture::find(path) {
-            Ok(found) => found,
-            Err(error) => {
-                say(&mut totals, &unusable(path.display().to_string(), format!("{error:#}")), args.quiet);
-                continue;
-            }
-        };
-        for path in found {
-            let reports = match Capture::read(&path) {
-                Ok(capture) => replay(&capture),
-                Err(error) => vec![unusable(path.display().to_string(), format!("{error:#}"))],
-            };
-            for report in reports {
-                say(&mut totals, &report, args.quiet);
-            }
+    let mut out = std::io::stdout().lock();
+    for report in args.paths.iter().flat_map(|path| reports(path)) {
+        totals.add(&report);
+        if !args.quiet || report.verdict() != Verdict::Equal {
+            print_unless_closed(&mut out, &report)?;
         }
     }
-    println!("{totals}");
+    print_unless_closed(&mut out, &format_args!("{totals}\n"))?;
     Ok(totals.verdict() as u8)
 }
 
-fn say(totals: &mut Totals, report: &Report, quiet: bool) {
-    if !quiet || report.verdict() != Verdict::Equal {
-        print!("{report}");
+/// Prints something. Who reads may stop reading, such as `head`; the exit status says the same all the same.
+fn print_unless_closed(out: &mut impl Write, text: &impl Display) -> Result<()> {
+    match write!(out, "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => Ok(done?),
     }
-    totals.add(report);
+}
+
+/// Returns the reports of everything at a path; a path that cannot be read is a report too.
+fn reports(path: &Path) -> Vec<Report> {
+    let cannot_read = |path: &Path, error| unusable(path.display().to_string(), format!("{error:#}"));
+    match Capture::find(path) {
+        Ok(found) => found
+            .iter()
+            .flat_map(|path| {
+                Capture::read(path).map_or_else(|e| vec![cannot_read(path, e)], |capture| replay(&capture))
+            })
+            .collect(),
+        Err(error) => vec![cannot_read(path, error)],
+    }
 }
 
 fn unusable(name: String, why: String) -> Report {
@@ -71,6 +85,7 @@ fn unusable(name: String, why: String) -> Report {
 }
 
 /// Replays every boot in a capture.
+#[must_use]
 pub fn replay(capture: &Capture) -> Vec<Report> {
     let text = String::from_utf8_lossy(&capture.dmesg);
     let logs = dmesg::parse(&text);
@@ -129,6 +144,8 @@ fn replay_memory(boot: &Boot<'_>, map: &Outcome, report: &mut Report) {
     if map.panicked {
         return; // so did Linux, and the lines up to there were compared
     }
+    pairs::check(boot, map, report);
+    conventions::check(boot, map, &table::memory_of(&map.at_setup), report);
     let mut early = Early::new(boot, map, report);
     early.run();
     let (memory, pages) = (std::mem::take(&mut early.at_zones), early.pages);
@@ -156,13 +173,32 @@ fn replay_without_debug(boot: &Boot<'_>, map: &Outcome, report: &mut Report) {
     for range in &ranges {
         _ = memory.add(range.start(), range.size());
     }
+    for range in boot.firmware.efi.iter().filter(|r| r.mirrored) {
+        _ = memory.mark_mirror(range.start, range.size);
+    }
     if boot.events().any(|e| matches!(e, Event::NodeData { .. })) {
+        // What is surely reserved keeps its node from being unplugged.
+        _ = memory.reserve(0, 1 << 20);
+        for event in boot.events() {
+            match *event {
+                Event::Ramdisk { start, last } => _ = memory.reserve(start, last.wrapping_sub(start).wrapping_add(1)),
+                Event::Srat { start, last, hotplug: true, .. } => {
+                    _ = memory.mark_hotplug(start, last.wrapping_sub(start).wrapping_add(1));
+                }
+                _ => {}
+            }
+        }
         let plan = nodes::plan(boot, &memory, map.max_pfn, report);
         _ = nodes::register(&mut memory, &plan.blocks);
     }
     let total = map.at_setup.iter().filter(|e| e.kind.is_ram()).map(|e| e.size).sum();
     crash::replay_lines(boot, &ranges, total, report);
-    memory_map::replay_zones(boot, memory.memory(), map.max_pfn, report);
+    if boot.firmware.efi.is_empty() && boot.has_parameter_value("kernelcore", "mirror") {
+        let zones = boot.events().filter(|e| matches!(e, Event::Zone)).count();
+        report.skip("the zone report: which memory is mirrored is not known without efi=debug", zones);
+    } else {
+        memory_map::replay_zones(boot, memory.memory(), map.max_pfn, report);
+    }
     compare_totals(boot, memory.memory(), None, report);
     report.advise("the kernel was booted without memblock=debug: add it (and log_buf_len=4M) to its command line to have every reservation and every address compared as well");
 }
@@ -172,8 +208,10 @@ fn compare_totals(boot: &Boot<'_>, memory: &[Region], pages: Option<u64>, report
     let Some((at, entry)) = boot.entries().iter().enumerate().find(|(_, e)| matches!(e.event, Event::Memory { .. }))
     else {
         if boot.reached_handover() && !boot.panicked() {
-            let (line, expected) = (boot.log.last_line, Some("Memory: ...K/...K available".to_owned()));
-            report.mismatch(Mismatch { line, what: Fact::Totals, expected, got: None });
+            let at = boot.entries().iter().position(|e| e.event == Event::SlabUp);
+            let before_6_8 = boot.rules < handoff::Rules::V6_12;
+            let line = at.filter(|_| before_6_8).map_or(boot.log.last_line, |at| boot.entries()[at].line);
+            report.missing(Fact::Totals, at.map_or(0, |at| boot.line_before(at)), line, "Memory: ...K/...K available");
         }
         return;
     };
@@ -182,8 +220,7 @@ fn compare_totals(boot: &Boot<'_>, memory: &[Region], pages: Option<u64>, report
         if got == Some(expected) {
             report.equal(Fact::Totals, 1);
         } else {
-            let (line, expected) = (entry.line, Some(format!("{expected}K {what}")));
-            report.mismatch(Mismatch { line, what: Fact::Totals, expected, got: Some(entry.text.clone()) });
+            report.wrong(Fact::Totals, entry.line, Some(format!("{expected}K {what}")), entry.text.as_str());
         }
     };
     let frames = memory.iter().filter_map(|r| PhysRange::capped(r.base, r.size)?.inward());
@@ -204,7 +241,7 @@ fn freed_before(boot: &Boot<'_>, at: usize) -> u64 {
             Event::Freed { kib: freed } => kib += freed,
             // Gigantic pages go to their own allocator.
             Event::Request(request) => {
-                answered = Some(request).filter(|r| infer::is_gigantic_page(boot.rules, r.caller))
+                answered = Some(request).filter(|r| infer::is_gigantic_page(boot.rules, r.caller));
             }
             Event::Call(call) if call.function == dmesg::Function::FreeLate => kib += call.size() / 1024,
             Event::Call(call) if early::is_allocation(&call) => kib += answered.take().map_or(0, |r| r.size / 1024),

@@ -128,8 +128,8 @@ pub(super) fn plan(boot: &Boot<'_>, memory: &Machine, max_pfn: u64, report: &mut
 
     let told = |e: &&Entry<'_>| matches!(e.event, Event::NodeRange | Event::FakeNode { .. });
     let found: Vec<_> = entries.iter().filter(told).map(Found::from).collect();
-    let end = entries.last().map_or(0, |e| e.line);
-    compare(report, Fact::NodeLines, &expected, &found, end);
+    let next = boot.entries().get(first_data).map_or(boot.log.last_line, |e| e.line);
+    compare(report, Fact::NodeLines, &expected, &found, (0, next));
 
     let blocks = blocks.unwrap_or_default();
     let mut nodes: Vec<u16> = blocks.iter().map(|b| b.node).collect();
@@ -151,7 +151,7 @@ pub(super) fn check_srat(boot: &Boot<'_>, report: &mut Report) {
         boot.entries().iter().filter(|e| matches!(e.event, Event::Srat { .. })).map(Found::from).collect();
     let off = boot.has_parameter_value("numa", "off") || boot.has_parameter_value("acpi", "off");
     if !off {
-        let end = found.last().map_or(boot.log.last_line, |f| f.line);
-        compare(report, Fact::NodeLines, expected, &found, end);
+        let end = boot.dump(1).map_or(boot.log.last_line, |dump| boot.entries()[dump].line);
+        compare(report, Fact::NodeLines, expected, &found, (0, end));
     }
 }

@@ -58,8 +58,10 @@ impl Fact {
 /// A line that is not what our crates decide.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mismatch {
-    /// Number of the line in the log; for a missing line, of the one that stands in its place.
+    /// Number of the line in the log; for a missing line, of the one it should stand before.
     pub line: usize,
+    /// The line it should stand behind; `line` itself if it is there.
+    pub after: usize,
     /// What it is about.
     pub what: Fact,
     /// What our crates say; `None` if they say nothing.
@@ -71,7 +73,10 @@ pub struct Mismatch {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let say = |text: &Option<String>| text.clone().unwrap_or_else(|| "(nothing)".into());
-        writeln!(f, "  line {}, {}:", self.line, self.what.words())?;
+        match self.got {
+            Some(_) => writeln!(f, "  line {}, {}:", self.line, self.what.words())?,
+            None => writeln!(f, "  missing between lines {} and {}, {}:", self.after, self.line, self.what.words())?,
+        }
         writeln!(f, "    expected  {}", say(&self.expected))?;
         write!(f, "    got       {}", say(&self.got))
     }
@@ -107,21 +112,25 @@ impl Report {
     }
 
     /// Returns how much of `fact` was compared.
+    #[must_use]
     pub fn count(&self, fact: Fact) -> usize {
         self.counts.get(&fact).copied().unwrap_or(0)
     }
 
     /// Returns what differs, by line.
+    #[must_use]
     pub fn mismatches(&self) -> &[Mismatch] {
         &self.mismatches
     }
 
     /// Returns the lines that look like memory and were not understood, with their numbers.
+    #[must_use]
     pub fn unknown(&self) -> &[(usize, String)] {
         &self.unknown
     }
 
     /// Returns why the log could not be used, if so.
+    #[must_use]
     pub fn unusable(&self) -> Option<&str> {
         self.unusable.as_deref()
     }
@@ -132,6 +141,7 @@ impl Report {
     }
 
     /// Returns the outcome.
+    #[must_use]
     pub fn verdict(&self) -> Verdict {
         if !self.mismatches.is_empty() || !self.unknown.is_empty() {
             Verdict::Different
@@ -148,6 +158,16 @@ impl Report {
 
     pub(super) fn equal(&mut self, fact: Fact, count: usize) {
         *self.counts.entry(fact).or_default() += count;
+    }
+
+    /// Enters a line of the log that is not what our crates say, or that they do not say at all.
+    pub(super) fn wrong(&mut self, what: Fact, line: usize, expected: Option<String>, got: impl Into<String>) {
+        self.mismatch(Mismatch { line, after: line, what, expected, got: Some(got.into()) });
+    }
+
+    /// Enters a line that is missing between two others.
+    pub(super) fn missing(&mut self, what: Fact, after: usize, line: usize, expected: impl Into<String>) {
+        self.mismatch(Mismatch { line, after, what, expected: Some(expected.into()), got: None });
     }
 
     /// Enters a difference. The first word on a line counts: what follows from it on the same line is no news.
@@ -282,7 +302,7 @@ mod tests {
     use super::*;
 
     fn mismatch(line: usize) -> Mismatch {
-        Mismatch { line, what: Fact::Dumps, expected: Some("a".into()), got: Some("b".into()) }
+        Mismatch { line, after: line, what: Fact::Dumps, expected: Some("a".into()), got: Some("b".into()) }
     }
 
     #[test]

@@ -4,16 +4,16 @@
 use super::boot::Boot;
 use super::difference::{Found, compare};
 use super::firmware::{EfiKind, EfiRange};
+use super::printed::{self, kind_of};
 use super::report::{Fact, Report};
 use super::trace::Trace;
 use crate::dmesg::{self, Edit, Entry, Event, Function};
 use e820::{
-    Error, FRAMES_BELOW_4_GIB, MAX_ARCH_PFN, MAX_ARCH_PFN_5_LEVEL, Map, SetupData, add_kernel_range, apply_parameters,
-    end_of_low_ram_pfn, end_of_ram_pfn, finish_early_params, memory_setup, memory_setup_extended, print_nosave,
-    print_ram_buffers, range_remove_print, range_update_print, reserve_setup_data, setup_pci_gap, trim_bios_range,
-    trim_uncached,
+    Error, MAX_ARCH_PFN, MAX_ARCH_PFN_5_LEVEL, Map, add_kernel_range, apply_parameters, end_of_low_ram_pfn,
+    end_of_ram_pfn, finish_early_params, memory_setup, memory_setup_extended, print_nosave, print_ram_buffers,
+    range_remove_print, range_update_print, reserve_setup_data, setup_pci_gap, trim_bios_range, trim_uncached,
 };
-use handoff::{FRAME_BYTES, Log as _, MemoryKind, PhysRange, RawEntry};
+use handoff::{Log as _, MemoryKind, PhysRange, RawEntry};
 
 type Table = e820::Table<1024>;
 
@@ -56,14 +56,16 @@ pub(super) fn replay(boot: &Boot<'_>, report: &mut Report) -> Outcome {
         (outcome, expected) = script.run(&extra);
     }
 
-    let end = found.last().map_or(first, |e| e.line);
+    let around = (first.saturating_sub(1), boot.log.last_line);
     let found: Vec<_> = found.into_iter().filter(|e| !extra.iter().any(|x| x.1 == e.line)).map(Found::from).collect();
-    compare(report, Fact::MapLines, &expected, &found, end);
+    compare(report, Fact::MapLines, &expected, &found, around);
     if script.adopted {
-        report.skip("the map after the MTRRs, which the log does not show, was taken over", 1);
+        report.advise("the map after the MTRRs was taken over: the log does not tell what they cache");
     }
     if boot.firmware.raw.is_none() {
-        report.skip("what the loader passed is not known; the printed map was taken for it", 1);
+        report.advise(
+            "the printed map was taken for what the loader passed, which only a folder with its boot_params.bin tells",
+        );
     }
     outcome
 }
@@ -76,7 +78,7 @@ fn is_map(boot: &Boot<'_>, event: &Event<'_>) -> bool {
         | Event::Edit(_)
         | Event::LastPfn { .. }
         | Event::PciGap
-        | Event::RamBuffer
+        | Event::RamBuffer { .. }
         | Event::KernelNotRam
         | Event::MtrrTrimmed
         | Event::Nosave { .. } => true,
@@ -162,14 +164,16 @@ impl<'a> Script<'a> {
         };
 
         let mut table = self.firmware_map()?;
-        if !boot.firmware.extended.is_empty() {
-            memory_setup_extended(&mut table, boot.firmware.extended.iter().copied(), log)?;
+        let extended = self.extended();
+        if !extended.is_empty() {
+            memory_setup_extended(&mut table, extended, log)?;
         }
         outcome.firmware_entries = table.entries().len();
         let mut kexec = table.clone();
         let user_map = apply_parameters(&mut table, &boot.command_line, log);
         add_efi_map(&mut table, boot)?;
-        reserve_setup_data(&mut table, &mut kexec, &self.setup_data(), boot.rules, log)?;
+        let nodes = boot.firmware.setup_data.clone().unwrap_or_else(|| printed::setup_data(boot));
+        reserve_setup_data(&mut table, &mut kexec, &nodes, boot.rules, log)?;
         if user_map && finish_early_params(&mut table, log).is_err() {
             outcome.panicked = true;
             return Ok(());
@@ -191,7 +195,6 @@ impl<'a> Script<'a> {
             outcome.max_pfn = end_of_ram_pfn(&table, max_arch_pfn, boot.rules, log);
         }
         end_of_low_ram_pfn(&table, outcome.max_pfn, max_arch_pfn, boot.rules, log);
-        debug_assert!(FRAMES_BELOW_4_GIB > 0);
 
         outcome.at_setup = table.entries().to_vec();
         if boot.debug {
@@ -224,7 +227,7 @@ impl<'a> Script<'a> {
         if boot.reached_handover() || boot.events().any(|e| *e == Event::PciGap) {
             setup_pci_gap(&table, outcome.max_pfn, log);
         }
-        if boot.events().any(|e| matches!(e, Event::PciResources | Event::RamBuffer)) {
+        if boot.events().any(|e| matches!(e, Event::PciResources | Event::RamBuffer { .. })) {
             print_ram_buffers(&table, log);
         }
         outcome.entries = table.entries().to_vec();
@@ -235,7 +238,7 @@ impl<'a> Script<'a> {
     fn firmware_map(&self) -> Result<Table, Error> {
         let (boot, log) = (self.boot, &self.trace);
         let Some(raw) = &boot.firmware.raw else {
-            let printed = self.printed("BIOS-");
+            let printed = printed::firmware_entries(boot);
             let map = printed.first().map_or("BIOS-e820", |(who, _)| who);
             let entries: Vec<_> = printed.iter().map(|(_, entry)| *entry).collect();
             return if map == "BIOS-e820" { memory_setup(&entries, log) } else { self.fallback(&entries, map) };
@@ -261,39 +264,13 @@ impl<'a> Script<'a> {
         Ok(table)
     }
 
-    /// Returns the entries that the log shows of a map.
-    fn printed(&self, whose: &str) -> Vec<(&'a str, RawEntry)> {
-        let entries = self.boot.events().filter_map(|event| match event {
-            Event::MapEntry { who, start, last, kind } if who.starts_with(whose) => {
-                let size = last.wrapping_sub(*start).wrapping_add(1);
-                Some((*who, RawEntry { addr: *start, size, kind: kind_of(kind) }))
-            }
-            _ => None,
-        });
-        entries.collect()
-    }
-
-    /// Returns what the loader left in memory: from the files, or from the lines that tell of it.
-    fn setup_data(&self) -> Vec<SetupData> {
-        const NOT_FOR_KEXEC: u32 = 9;
-        if let Some(nodes) = &self.boot.firmware.setup_data {
-            return nodes.clone();
+    /// Returns what the loader added to the firmware's map: from the files, or else what the map shows that was printed
+    /// then. Adding that again leaves it as it is, if it is what Linux would print.
+    fn extended(&self) -> Vec<RawEntry> {
+        match &self.boot.firmware.extended[..] {
+            [] => printed::entries(self.boot, "extended").into_iter().map(|(_, entry)| entry).collect(),
+            known => known.to_vec(),
         }
-        let mut nodes: Vec<SetupData> = Vec::new();
-        for event in self.boot.events() {
-            let Event::Edit(Edit::Update { start, last, old: "usable", new: "usable" }) = event else { continue };
-            let node = SetupData {
-                addr: *start,
-                size: last.wrapping_sub(*start).wrapping_add(1),
-                kind: NOT_FOR_KEXEC,
-                target: None,
-            };
-            match nodes.last_mut().filter(|n| (n.addr, n.size) == (node.addr, node.size)) {
-                Some(twice) => twice.kind = 0, // once for the kernel's own table, once for that of kexec
-                None => nodes.push(node),
-            }
-        }
-        nodes
     }
 
     fn max_arch_pfn(&self) -> u64 {
@@ -311,7 +288,7 @@ impl<'a> Script<'a> {
         }
         let Some(entry) = self.boot.entries().iter().find(|e| e.event == Event::MtrrTrimmed) else { return Ok(false) };
         self.adopted = true;
-        *table = Table::from_entries(self.printed("modified").into_iter().map(|(_, entry)| entry))?;
+        *table = Table::from_entries(printed::entries(self.boot, "modified").into_iter().map(|(_, entry)| entry))?;
         self.trace.info(entry.text.as_str());
         self.trace.info("update e820 for mtrr");
         Map::Modified.print(table, &self.trace);
@@ -356,29 +333,19 @@ fn apply_edit(table: &mut Table, edit: Edit<'_>) -> Result<(), Error> {
     }
 }
 
-/// Returns the type that prints like that.
-fn kind_of(words: &str) -> MemoryKind {
-    const KINDS: [MemoryKind; 8] = [
-        MemoryKind::RAM,
-        MemoryKind::RESERVED,
-        MemoryKind::ACPI,
-        MemoryKind::NVS,
-        MemoryKind::UNUSABLE,
-        MemoryKind::PMEM,
-        MemoryKind::PRAM,
-        MemoryKind::SOFT_RESERVED,
-    ];
-    let number = || words.strip_prefix("type ").and_then(|n| n.parse().ok()).map(MemoryKind);
-    KINDS.into_iter().find(|kind| kind.to_string() == words).or_else(number).unwrap_or(MemoryKind::RESERVED)
-}
-
 /// Returns whether Linux has such a line too; our crate explains more.
 fn is_printed_by_linux(line: &str) -> bool {
     line.starts_with("memblock_") || dmesg::parse(line).first().is_some_and(|log| !log.entries.is_empty())
 }
 
-/// Returns memory as memblock gets it from the map: whole pages of what may be used.
+/// Returns memory as memblock has it from the map: whole pages of what may be used, touching entries together.
 pub(super) fn memory_of(entries: &[RawEntry]) -> Vec<PhysRange> {
-    let ram = entries.iter().filter(|e| e.kind.is_ram());
-    ram.filter_map(|e| PhysRange::capped(e.addr, e.size)?.inward()).filter(|r| r.size() >= FRAME_BYTES).collect()
+    let mut memory: Vec<PhysRange> = Vec::new();
+    for range in entries.iter().filter(|e| e.kind.is_ram()).filter_map(|e| PhysRange::capped(e.addr, e.size)) {
+        match memory.pop() {
+            Some(last) if last.end() == range.start() => memory.extend(PhysRange::new(last.start(), range.end())),
+            last => memory.extend(last.into_iter().chain([range])),
+        }
+    }
+    memory.into_iter().filter_map(PhysRange::inward).collect()
 }

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Zone Movable, which our crate `memmap` does not have: where it starts on each node, and the holes that are counted to
+//! it, so that the zone report can be compared all the same.
+
+use super::boot::Boot;
+use handoff::{FRAME_BYTES, RegionFlags, SECTION_FRAMES, memparse, parameters};
+use memmap::{Layout, MemoryRange};
+use std::collections::BTreeMap;
+
+/// Frames in the largest block of the page allocator; zone Movable starts at one.
+const BLOCK_FRAMES: u64 = 1024;
+/// The frames after the last of DMA and DMA32.
+const ZONE_ENDS: [(&str, u64); 3] = [("DMA", 1 << 12), ("DMA32", 1 << 20), ("Normal", u64::MAX)];
+
+/// Returns the first frame of zone Movable by node, for the nodes that have one.
+///
+/// Linux: `find_zone_movable_pfns_for_nodes` (6.1).
+pub(super) fn starts(boot: &Boot<'_>, layout: &Layout) -> BTreeMap<u16, u64> {
+    let memory = layout.memory();
+    let mirrored = |r: &MemoryRange| r.flags.contains(RegionFlags::MIRROR);
+    let from = |belongs: &dyn Fn(&MemoryRange) -> bool| {
+        let mut starts = BTreeMap::new();
+        for range in memory.iter().filter(|r| belongs(r)) {
+            let start = starts.entry(range.node()).or_insert(range.start_pfn);
+            *start = range.start_pfn.min(*start);
+        }
+        starts
+    };
+    let mut starts = if boot.has_parameter("movable_node") {
+        from(&|r| r.flags.contains(RegionFlags::HOTPLUG))
+    } else if boot.has_parameter_value("kernelcore", "mirror") {
+        let any = memory.iter().any(mirrored);
+        from(&|r| any && !mirrored(r) && r.start_pfn >= ZONE_ENDS[1].1)
+    } else {
+        spread(boot, layout)
+    };
+    for (node, start) in &mut starts {
+        *start = start.next_multiple_of(BLOCK_FRAMES);
+        if layout.node_span(*node).is_none_or(|(_, end)| *start >= end) {
+            *start = 0;
+        }
+    }
+    starts.retain(|_, start| *start != 0);
+    starts
+}
+
+/// Spreads `kernelcore=` or `movablecore=` evenly over the nodes.
+fn spread(boot: &Boot<'_>, layout: &Layout) -> BTreeMap<u16, u64> {
+    let memory = layout.memory();
+    let total = layout.present();
+    let wanted = |wanted: &str| {
+        let value = parameters(&boot.command_line).filter(|(name, _)| *name == wanted).last()?.1?;
+        let (number, used) = memparse(value.as_bytes());
+        Some(if value[used..].starts_with('%') { total * 100 * number / 10_000 } else { number / FRAME_BYTES })
+    };
+    let movable = wanted("movablecore").filter(|n| *n > 0).map(|n| total - n.next_multiple_of(BLOCK_FRAMES).min(total));
+    let mut required = wanted("kernelcore").unwrap_or(0).max(movable.unwrap_or(0));
+    let mut starts = BTreeMap::new();
+    if required == 0 || required >= total {
+        return starts;
+    }
+
+    let nodes: Vec<u16> = layout.nodes().collect();
+    let highest = memory.last().map_or(0, |r| r.end_pfn);
+    let lowest = memory.first().map_or(0, |r| r.start_pfn);
+    // The zone that is split is the highest one that has memory.
+    let usable = ZONE_ENDS.iter().map(|(_, end)| *end).filter(|end| *end < highest).max().unwrap_or(lowest);
+    let mut sharing = nodes.len() as u64;
+    loop {
+        let mut share = required / sharing;
+        for &node in &nodes {
+            if required < share {
+                share = required / sharing;
+            }
+            let mut left = share;
+            for range in memory.iter().filter(|r| r.node() == node) {
+                let start = starts.entry(node).or_insert(0);
+                let mut first = range.start_pfn.max(*start);
+                if first >= range.end_pfn {
+                    continue;
+                }
+                if first < usable {
+                    let kernel = range.end_pfn.min(usable) - first;
+                    left -= kernel.min(left);
+                    required -= kernel.min(required);
+                    if range.end_pfn <= usable {
+                        *start = range.end_pfn;
+                        continue;
+                    }
+                    first = usable;
+                }
+                let size = (range.end_pfn - first).min(left);
+                *start = first + size;
+                required -= size.min(required);
+                left -= size;
+                if left == 0 {
+                    break;
+                }
+            }
+        }
+        sharing -= 1;
+        if sharing == 0 || required <= sharing {
+            return starts;
+        }
+    }
+}
+
+/// Puts zone Movable into the lines of the zone report.
+pub(super) fn insert(layout: &Layout, starts: &BTreeMap<u16, u64>, lines: &mut Vec<String>) {
+    if starts.is_empty() {
+        return;
+    }
+    let heading = lines.iter().position(|l| l == "Movable zone start for each node").map_or(lines.len(), |at| at + 1);
+    let of_node = starts.iter().map(|(node, pfn)| format!("  Node {node}: {:#018x}", pfn * FRAME_BYTES));
+    lines.splice(heading..heading, of_node);
+
+    let is_hole = |line: &String| line.ends_with(" pages in unavailable ranges");
+    let at = lines.iter().position(is_hole).unwrap_or(lines.len());
+    lines.retain(|line| !is_hole(line));
+    lines.splice(at..at, holes(layout, starts));
+}
+
+/// Returns the lines of holes: each is counted to the zone of the memory behind it, the last one to that before it.
+fn holes(layout: &Layout, starts: &BTreeMap<u16, u64>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut end = 0;
+    let mut zone_before = ("DMA", 0);
+    let frames = |from: u64, to: u64| -> u64 {
+        let in_run = |run: &handoff::SectionRun| {
+            let start = u64::from(run.first_section) * SECTION_FRAMES;
+            let end = start + u64::from(run.sections) * SECTION_FRAMES;
+            end.min(to).saturating_sub(start.max(from))
+        };
+        layout.sections().iter().map(in_run).sum()
+    };
+    let mut tell = |(zone, node): (&str, u16), count: u64| {
+        if count > 0 {
+            lines.push(format!("On node {node}, zone {zone}: {count} pages in unavailable ranges"));
+        }
+    };
+    for range in layout.memory() {
+        let node = range.node();
+        let movable = starts.get(&node).copied().unwrap_or(u64::MAX);
+        let mut low = 0;
+        let kernel = ZONE_ENDS.map(|(name, high)| {
+            let zone = (name, low, high.min(movable));
+            low = high;
+            zone
+        });
+        for (name, low, high) in kernel.into_iter().chain([("Movable", movable, u64::MAX)]) {
+            let (start, stop) = (range.start_pfn.max(low), range.end_pfn.min(high));
+            if start < stop {
+                tell((name, node), frames(end, start));
+                end = stop;
+                zone_before = (name, node);
+            }
+        }
+    }
+    tell(zone_before, frames(end, end.next_multiple_of(SECTION_FRAMES)));
+    lines
+}
