@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Taking a block.
 
+use crate::allocator::pfn;
 use crate::exact::frame_range;
 use crate::pages::Pages;
 use crate::request::Content;
@@ -20,6 +21,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     /// # Errors
     /// [`Error::OutOfMemory`] or [`Error::BelowWatermark`], with the largest free order and the free frames;
     /// [`Error::Order`] for more than 10.
+    #[inline]
     pub fn allocate(&mut self, order: u8) -> Result<PhysFrame, Error> {
         self.allocate_with(Request::order(order))
     }
@@ -30,11 +32,14 @@ impl<const Z: usize> Buddy<'_, Z> {
     ///
     /// # Errors
     /// As [`allocate`](Self::allocate), and [`Error::CannotZero`].
+    #[inline]
     pub fn allocate_with(&mut self, request: Request) -> Result<PhysFrame, Error> {
-        let frame = self.take(request)?;
-        let start = self.sections.pfn(frame);
-        self.finish(request, frame_range(start, start + (1 << request.order))?)?;
-        Ok(self.physical(frame))
+        let block = self.take(request)?;
+        let frame = self.physical(block);
+        if request.content == Content::Zero {
+            self.finish(request, block_range(frame, request.order)?)?;
+        }
+        Ok(frame)
     }
 
     /// Sets the function that fills memory with zeros, for requests that are [`zeroed`](Request::zeroed).
@@ -101,6 +106,12 @@ pub(crate) fn refusal(request: Request, allowed: &Statistics) -> Error {
     }
 }
 
+/// Returns the bytes of a block.
+pub(crate) fn block_range(frame: PhysFrame, order: u8) -> Result<PhysRange, Error> {
+    let start = pfn(frame);
+    frame_range(start, start + (1 << order))
+}
+
 /// How far below its watermarks a zone is used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Pass {
@@ -111,7 +122,7 @@ pub(crate) enum Pass {
 }
 
 /// Takes a block from a zone if it has one and may give it.
-#[inline]
+#[inline(always)]
 pub(crate) fn take_from(
     pages: &mut Pages<'_>,
     sections: &Sections,
@@ -154,7 +165,7 @@ pub(crate) fn above_mark(
     // Without marks, counting what is free can be saved.
     match mark {
         None => true,
-        Some(_) if *marks == Watermarks::NONE => true,
+        Some(mark) if marks.keep_nothing(mark, request.zone) => true,
         Some(mark) => marks.allow(zone.free(), frames, request.zone, mark),
     }
 }

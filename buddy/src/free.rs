@@ -18,6 +18,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     /// # Errors
     /// [`Error::AlreadyFree`], [`Error::WrongOrder`], [`Error::Misaligned`], [`Error::InUse`] for a frame inside a block,
     /// [`Error::Reserved`], [`Error::Hole`], [`Error::Foreign`], [`Error::NotHandedOver`], [`Error::Order`].
+    #[inline]
     pub fn free(&mut self, frame: PhysFrame, order: u8) -> Result<(), Error> {
         let frame = check(&self.pages, &self.sections, pfn(frame), order)?;
         self.release(frame, order, Placement::Usual)
@@ -31,7 +32,7 @@ impl<const Z: usize> Buddy<'_, Z> {
 }
 
 /// Returns the descriptor of a block that may be freed: one that was allocated exactly so.
-#[inline]
+#[inline(always)]
 pub(crate) fn check(pages: &Pages<'_>, sections: &Sections, pfn: u64, order: u8) -> Result<Frame, Error> {
     if order > MAX_ORDER {
         return Err(Error::Order { order, max: MAX_ORDER });

@@ -18,7 +18,7 @@ pub(crate) enum End {
 }
 
 /// Makes `frame` the first frame of a free block and puts it on the list.
-#[inline]
+#[inline(always)]
 pub(crate) fn push(pages: &mut Pages<'_>, area: &mut FreeArea, frame: Frame, order: u8, end: End) -> Result<(), Error> {
     let (prev, next) = match end {
         End::Head => (Frame::NONE, area.head),
@@ -44,7 +44,7 @@ pub(crate) fn push(pages: &mut Pages<'_>, area: &mut FreeArea, frame: Frame, ord
 }
 
 /// Takes `frame` off the list. Its state is left to the caller.
-#[inline]
+#[inline(always)]
 pub(crate) fn unlink(pages: &mut Pages<'_>, area: &mut FreeArea, frame: Frame) -> Result<(), Error> {
     let Page { prev, next, .. } = *page(pages, frame)?;
     let before = if prev == Frame::NONE { area.head } else { page(pages, prev)?.next };

@@ -60,6 +60,14 @@ impl Sections {
     #[inline]
     pub(crate) fn frame(&self, pfn: u64) -> Result<Frame, Error> {
         let section = pfn / SECTION_FRAMES;
+        // Most memory of most machines is in the last run.
+        if let Some(run) = self.runs.last() {
+            let first = u64::from(run.first_section);
+            if first <= section && section < first + u64::from(run.sections) {
+                let index = u64::from(run.first_frame.0) + (pfn - first * SECTION_FRAMES);
+                return if index < self.descriptors { Ok(Frame(index as u32)) } else { Err(Error::Foreign { pfn }) };
+            }
+        }
         let after = self.runs.partition_point(|run| u64::from(run.first_section) <= section);
         let run = after.checked_sub(1).and_then(|i| self.runs.get(i)).ok_or(Error::Foreign { pfn })?;
 
@@ -97,8 +105,10 @@ impl Sections {
     /// Returns the frame number of a descriptor, which must exist.
     #[inline]
     pub(crate) fn pfn(&self, frame: Frame) -> u64 {
-        let after = self.runs.partition_point(|run| run.first_frame <= frame);
-        let run = &self.runs[after - 1];
+        let run = match self.runs.last() {
+            Some(run) if run.first_frame <= frame => run,
+            _ => &self.runs[self.runs.partition_point(|run| run.first_frame <= frame) - 1],
+        };
         u64::from(run.first_section) * SECTION_FRAMES + u64::from(frame.0 - run.first_frame.0)
     }
 }

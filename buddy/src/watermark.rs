@@ -71,6 +71,12 @@ impl Watermarks {
         rest > mark.saturating_add(reserve)
     }
 
+    /// Returns whether a mark keeps nothing from requests that could use zones up to `highest`.
+    #[inline]
+    pub(crate) fn keep_nothing(&self, mark: u64, highest: ZoneKind) -> bool {
+        mark == 0 && self.lowmem_reserve[usize::from(highest.0).min(KINDS - 1)] == 0
+    }
+
     /// Returns the mark a request of this priority must not go below, or `None` if it may take everything.
     ///
     /// Linux: `ALLOC_HIGH`, `ALLOC_NO_WATERMARKS` (6.1).

@@ -26,7 +26,7 @@ pub(crate) fn smallest(zone: &ZoneState, order: u8) -> Option<u8> {
 /// Takes the first block of the smallest sufficient order off its list and splits it; `None` if there is none.
 ///
 /// Linux: `__rmqueue_smallest` and `expand` (6.1).
-#[inline]
+#[inline(always)]
 pub(crate) fn take(pages: &mut Pages<'_>, zone: &mut ZoneState, wanted: u8) -> Result<Option<Frame>, Error> {
     let Some(mut order) = smallest(zone, wanted) else { return Ok(None) };
     let frame = zone.free_area[usize::from(order)].head;
@@ -125,7 +125,7 @@ pub(crate) fn mark_allocated(pages: &mut Pages<'_>, frame: Frame, order: u8) -> 
 /// Merges a block of the zone, which is on no list, with its free buddies and puts the result on its list.
 ///
 /// Linux: `__free_one_page` (6.1).
-#[inline]
+#[inline(always)]
 pub(crate) fn release(
     pages: &mut Pages<'_>,
     zone: &mut ZoneState,
@@ -162,7 +162,7 @@ pub(crate) const fn buddy(frame: Frame, order: u8) -> Frame {
 /// Returns whether a free block of this order starts at `other`, in the same zone and node as `frame`.
 ///
 /// Linux: `page_is_buddy` (6.1).
-#[inline]
+#[inline(always)]
 pub(crate) fn is_free(pages: &Pages<'_>, frame: Frame, other: Frame, order: u8) -> bool {
     let (Some(page), Some(other)) = (pages.get(frame), pages.get(other)) else { return false };
     other.state() == FrameState::Free

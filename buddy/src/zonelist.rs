@@ -2,6 +2,7 @@
 //! Which zone a frame belongs to, and in which order zones are tried.
 
 use crate::{Distances, Error, Node, Request};
+use core::ops::Range;
 use handoff::{Page, ZoneKind, ZoneSpan};
 use heapless::Vec;
 
@@ -66,10 +67,15 @@ impl<const Z: usize> Zonelist<Z> {
     }
 
     /// Returns the index of the zone a frame belongs to.
+    #[inline]
     pub(crate) fn zone_of(&self, page: &Page) -> Result<usize, Error> {
         let wanted = rank(page.node(), page.zone());
-        let at = self.entries.partition_point(|entry| entry.rank < wanted);
-        match self.entries.get(at) {
+        // Looking at a few one by one is faster than bisecting.
+        let from = match self.entries.len() {
+            0..=8 => 0,
+            _ => self.entries.partition_point(|entry| entry.rank < wanted),
+        };
+        match self.entries.iter().skip(from).find(|entry| entry.rank >= wanted) {
             Some(entry) if entry.rank == wanted => Ok(entry.zone.into()),
             _ => Err(Error::Zone { node: page.node(), kind: page.zone() }),
         }
@@ -114,19 +120,16 @@ impl<const Z: usize> Zonelist<Z> {
     }
 
     /// Returns the indexes in `nodes` in the order in which to try them.
-    fn places(&self, node: Option<u16>) -> impl Iterator<Item = usize> {
-        let (count, order, first) = match node {
-            None => (self.nodes.len(), None, 0),
+    #[inline]
+    fn places(&self, node: Option<u16>) -> Places<'_, Z> {
+        let (order, first) = match node {
+            None => (None, 0),
             Some(node) => {
                 let order = self.orders.iter().find(|(of, _)| *of == node).map(|(_, order)| order);
-                (self.nodes.len(), order, self.nodes.partition_point(|zones| zones.node < node))
+                (order, self.nodes.partition_point(|zones| zones.node < node))
             }
         };
-        (0..count).map(move |place| match order {
-            Some(order) => usize::from(order[place]),
-            None if first + place < count => first + place,
-            None => first + place - count,
-        })
+        Places { order, next: 0, first, count: self.nodes.len() }
     }
 
     /// Returns the type of a zone by its index.
@@ -145,12 +148,63 @@ impl<const Z: usize> Zonelist<Z> {
             Node::Preferred(node) => (Some(node), None),
             Node::Bind(node) => (Some(node), Some(node)),
         };
-        self.places(node)
-            .map(|place| self.nodes[place])
-            .filter(move |zones| only.is_none_or(|only| zones.node == only))
-            .flat_map(|zones| self.entries.iter().skip(zones.first.into()).take(zones.zones.into()))
-            .filter(move |entry| entry.rank & 0xff >= limit)
-            .map(|entry| entry.zone.into())
+        Candidates { zonelist: self, places: self.places(node), zones: 0..0, limit, only }
+    }
+}
+
+/// Indexes of nodes, in the order in which to try them.
+struct Places<'z, const Z: usize> {
+    order: Option<&'z [u8; Z]>,
+    next: usize,
+    first: usize,
+    count: usize,
+}
+
+impl<const Z: usize> Iterator for Places<'_, Z> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        let place = self.next;
+        if place == self.count {
+            return None;
+        }
+        self.next += 1;
+        Some(match self.order {
+            Some(order) => usize::from(order[place]),
+            None if self.first + place < self.count => self.first + place,
+            None => self.first + place - self.count,
+        })
+    }
+}
+
+/// Indexes of zones, in the order in which to try them.
+struct Candidates<'z, const Z: usize> {
+    zonelist: &'z Zonelist<Z>,
+    places: Places<'z, Z>,
+    /// What is left of the current node's entries.
+    zones: Range<usize>,
+    limit: u32,
+    only: Option<u16>,
+}
+
+impl<const Z: usize> Iterator for Candidates<'_, Z> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        loop {
+            for index in self.zones.by_ref() {
+                let entry = &self.zonelist.entries[index];
+                if entry.rank & 0xff >= self.limit {
+                    return Some(entry.zone.into());
+                }
+            }
+            let node = &self.zonelist.nodes[self.places.next()?];
+            if self.only.is_none_or(|only| node.node == only) {
+                self.zones = node.first.into()..usize::from(node.first) + usize::from(node.zones);
+            }
+        }
     }
 }
 

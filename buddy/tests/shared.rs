@@ -15,7 +15,7 @@ use x86_64::structures::paging::PhysFrame;
 
 const NORMAL: ZoneKind = ZoneKind::NORMAL;
 /// Under Miri every step costs a thousand times more.
-const SCALE: usize = if cfg!(miri) { 20 } else { 1 };
+const SCALE: usize = if cfg!(miri) { 100 } else { 1 };
 
 fn started<const Z: usize>(layout: &mut Layout) -> Buddy<'_, Z> {
     let mut buddy = Buddy::new(&mut layout.pages, &layout.sections, &layout.spans).unwrap();
@@ -285,9 +285,9 @@ fn of_two_frees_one_succeeds() {
     let marks = marks(4096);
     let shared = Shared::<1, 2>::new(&mut buddy, &marks).unwrap();
     let requests = [Request::order(0), Request::order(9), Request::order(2)];
-    for round in 0..60 / SCALE {
+    for round in 0..if cfg!(miri) { 3 } else { 60 } {
         let order = [0, 9, 2][round % 3];
-        let blocks: Vec<_> = (0..if order == 9 { 7 } else { 300 / SCALE })
+        let blocks: Vec<_> = (0..if order == 9 { 7 } else { if cfg!(miri) { 40 } else { 300 } })
             .map(|_| shared.allocate_with(0, requests[round % 3]).unwrap())
             .collect();
         let free_all = |cpu: usize| blocks.iter().filter(|block| shared.free(cpu, **block, order).is_ok()).count();

@@ -45,13 +45,13 @@ impl<const N: usize> Magazine<N> {
         }
     }
 
-    /// Takes out the `count` blocks that have been there longest and passes each to `each`, lowest first: neighbours follow
-    /// one another, so that they merge while their descriptors are in the CPU's cache.
-    pub(crate) fn take_oldest(&mut self, count: usize, mut each: impl FnMut(Frame)) {
+    /// Takes out the `count` blocks that have been there longest and passes them on in ascending order, so that neighbours
+    /// can go back as one.
+    pub(crate) fn take_oldest(&mut self, count: usize, pass: impl FnOnce(&[Frame])) {
         let count = count.min(self.len);
         let (oldest, _) = self.blocks.split_at_mut(count);
         oldest.sort_unstable();
-        oldest.iter().copied().for_each(&mut each);
+        pass(oldest);
         self.blocks.copy_within(count..self.len, 0);
         self.len -= count;
     }
@@ -82,12 +82,12 @@ impl Cache {
     }
 
     /// Takes out a batch of the blocks that have been there longest, or all.
-    pub(crate) fn take_oldest(&mut self, large: bool, all: bool, each: impl FnMut(Frame)) {
+    pub(crate) fn take_oldest(&mut self, large: bool, all: bool, pass: impl FnOnce(&[Frame])) {
         match (large, all) {
-            (true, true) => self.large.take_oldest(LARGE, each),
-            (true, false) => self.large.take_oldest(LARGE_BATCH, each),
-            (false, true) => self.small.take_oldest(SMALL, each),
-            (false, false) => self.small.take_oldest(SMALL_BATCH, each),
+            (true, true) => self.large.take_oldest(LARGE, pass),
+            (true, false) => self.large.take_oldest(LARGE_BATCH, pass),
+            (false, true) => self.small.take_oldest(SMALL, pass),
+            (false, false) => self.small.take_oldest(SMALL_BATCH, pass),
         }
     }
 
@@ -109,10 +109,10 @@ mod tests {
         assert!([7, 3, 5, 1].iter().all(|block| magazine.push(Frame(*block))));
         assert!(!magazine.push(Frame(9)));
         let mut oldest = Vec::new();
-        magazine.take_oldest(3, |block| oldest.push(block.0));
-        assert_eq!(oldest, [3, 5, 7]);
+        magazine.take_oldest(3, |blocks| oldest.extend_from_slice(blocks));
+        assert_eq!(oldest, [3, 5, 7].map(Frame));
         assert_eq!((magazine.pop(), magazine.pop(), magazine.len()), (Some(Frame(1)), None, 0));
-        magazine.take_oldest(3, |_| panic!("it is empty"));
+        magazine.take_oldest(3, |blocks| assert!(blocks.is_empty()));
     }
 
     #[test]

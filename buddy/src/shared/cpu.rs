@@ -2,13 +2,15 @@
 //! The way through a CPU's cache.
 
 use super::cache::Cache;
-use super::mark::MARKED_ZONES;
+use super::mark::{MARKED_ZONES, Mark};
 use super::{Patience, Shared};
+use crate::allocate::block_range;
 use crate::allocator::pfn;
 use crate::exact::{frame_range, whole_frames};
+use crate::request::Content;
 use crate::{Error, Node, Priority, Request};
 use core::fmt;
-use handoff::{PhysRange, ZoneKind};
+use handoff::{Frame, PhysRange, ZoneKind};
 use spin::MutexGuard;
 use x86_64::structures::paging::PhysFrame;
 
@@ -140,6 +142,14 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, Z, CPUS> {
         }
     }
 
+    /// Returns what the cache holds to the zones.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    pub fn drain(&mut self) -> Result<(), Error> {
+        self.shared.empty(&mut self.cache)
+    }
+
     #[cold]
     fn past_cache(&mut self, request: Request) -> Result<PhysFrame, Error> {
         match self.shared.allocate_in_zones(request, self.patience) {
@@ -154,40 +164,52 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, Z, CPUS> {
     /// Allocates a block from the cache; `None` if that is not for such requests, or cannot be filled.
     #[inline]
     fn pop_or_refill(&mut self, request: Request) -> Result<Option<PhysFrame>, Error> {
-        let large = match request.order {
-            0 => false,
-            9 => true,
-            _ => return Ok(None),
+        if !self.serves(request) {
+            return Ok(None);
+        }
+        let large = request.order != 0;
+        let block = match self.cache.pop(large) {
+            Some(block) => block,
+            None => match self.refill(large)? {
+                Some(block) => block,
+                None => return Ok(None),
+            },
         };
-        let plain = request.anywhere()
+        let marks = self.shared.marks;
+        marks.set(block.0, marks.get(block.0).in_use());
+        let frame = self.shared.sections.physical(block);
+        if request.content == Content::Zero {
+            self.zero(frame, request)?;
+        }
+        Ok(Some(frame))
+    }
+
+    /// Returns whether the cache is for such requests.
+    #[inline]
+    fn serves(&self, request: Request) -> bool {
+        (request.order == 0 || request.order == 9)
+            && request.anywhere()
             && request.align_order <= request.order
             && request.priority == Priority::Usual
             && request.zone >= ZoneKind::NORMAL
             && match request.node {
                 Node::Any => true,
                 Node::Preferred(node) | Node::Bind(node) => node == self.cache.node,
-            };
-        if !plain {
-            return Ok(None);
-        }
-        let block = match self.cache.pop(large) {
-            Some(block) => block,
-            None => {
-                self.shared.refill(&mut self.cache, large, self.patience)?;
-                match self.cache.pop(large) {
-                    Some(block) => block,
-                    None => return Ok(None),
-                }
             }
-        };
-        let marks = self.shared.marks;
-        marks.set(block.0, marks.get(block.0).in_use());
-        let frame = self.shared.sections.physical(block);
-        if let Err(error) = self.shared.fill(request, range_of(frame, request.order)?) {
+    }
+
+    #[cold]
+    fn refill(&mut self, large: bool) -> Result<Option<Frame>, Error> {
+        self.shared.refill(&mut self.cache, large, self.patience)?;
+        Ok(self.cache.pop(large))
+    }
+
+    #[cold]
+    fn zero(&mut self, frame: PhysFrame, request: Request) -> Result<(), Error> {
+        self.shared.fill(request, block_range(frame, request.order)?).or_else(|error| {
             self.free(frame, request.order)?;
-            return Err(error);
-        }
-        Ok(Some(frame))
+            Err(error)
+        })
     }
 
     /// Frees a block of 2^`order` frames.
@@ -208,20 +230,19 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, Z, CPUS> {
         if self.cache.push(block, large) {
             return Ok(());
         }
+        self.make_room(block, mark)
+    }
+
+    #[cold]
+    fn make_room(&mut self, block: Frame, mark: Mark) -> Result<(), Error> {
         if self.patience == Patience::Never {
             return self.shared.release(block, mark, self.patience);
         }
+        let large = mark.order() != 0;
         self.shared.give_back(&mut self.cache, large, false)?;
         self.cache.push(block, large);
         Ok(())
     }
-}
-
-/// Returns the bytes of a block.
-#[inline]
-fn range_of(frame: PhysFrame, order: u8) -> Result<PhysRange, Error> {
-    let start = pfn(frame);
-    frame_range(start, start + (1 << order))
 }
 
 impl<const Z: usize, const CPUS: usize> fmt::Debug for Cpu<'_, '_, Z, CPUS> {

@@ -5,14 +5,14 @@ use super::cache::{Cache, LARGE_BATCH, SMALL_BATCH};
 use super::mark::{CACHED_ORDERS, MARKED_ZONES, Mark};
 use super::{Guarded, Patience, Shared, Stretch};
 use crate::allocate::{Pass, above_mark, refusal, take_from};
-use crate::allocator::pfn;
+use crate::allocator::{cut, pfn};
 use crate::exact::frame_range;
 use crate::free::check;
-use crate::pages::{Pages, page};
+use crate::pages::{Pages, page, page_mut};
 use crate::request::Content;
 use crate::zone::{self, Placement};
 use crate::{Error, Fault, Request, Statistics};
-use handoff::{Frame, PhysRange, ZoneState};
+use handoff::{Frame, FrameState, PhysRange, ZoneState};
 use spin::MutexGuard;
 use x86_64::structures::paging::PhysFrame;
 
@@ -171,21 +171,40 @@ impl<'a, const Z: usize, const CPUS: usize> Shared<'a, Z, CPUS> {
     pub(super) fn give_back(&self, cache: &mut Cache, large: bool, all: bool) -> Result<(), Error> {
         let mut locked: Option<(usize, MutexGuard<'_, Guarded<'a, Z>>)> = None;
         let mut result = Ok(());
-        cache.take_oldest(large, all, |frame| {
-            let stretch = self.stretch_of_frame(frame);
-            if locked.as_ref().is_none_or(|(current, _)| *current != stretch) {
-                // Not two locks at once: another CPU may go the other way.
-                locked = None;
-                locked = self.stretches.get(stretch).map(|found| (stretch, found.lock.lock()));
-            }
-            if let Some((_, guarded)) = &mut locked {
-                let released = self.release_locked(guarded, frame);
-                if result.is_ok() {
-                    result = released;
+        cache.take_oldest(large, all, |blocks| {
+            let zone = |frame: &Frame| self.marks.get(frame.0).zone();
+            for run in blocks.chunk_by(|a, b| b.0 == a.0 + 1 && zone(a) == zone(b)) {
+                let Some(first) = run.first().copied() else { continue };
+                let stretch = self.stretch_of_frame(first);
+                if locked.as_ref().is_none_or(|(current, _)| *current != stretch) {
+                    // Not two locks at once: another CPU may go the other way.
+                    drop(locked.take());
+                    locked = self.stretches.get(stretch).map(|found| (stretch, found.lock.lock()));
                 }
+                let Some((_, guarded)) = &mut locked else { continue };
+                let released = match run.len() {
+                    1 => self.release_locked(guarded, first),
+                    count => self.release_run(guarded, first, count as u32),
+                };
+                result = result.and(released);
             }
         });
         result
+    }
+
+    /// Returns idle single frames that follow one another to their zone, in blocks as large as they make.
+    fn release_run(&self, guarded: &mut Guarded<'a, Z>, first: Frame, count: u32) -> Result<(), Error> {
+        let zone = guarded.zone(self.marks.get(first.0).zone());
+        let (pages, state) = zone.ok_or(Error::Corrupt { frame: first, fault: Fault::Zone })?;
+        for (start, order) in cut(first.0.into(), u64::from(first.0) + u64::from(count)) {
+            let start = Frame(start as u32);
+            for frame in (start.0..start.0 + (1 << order)).map(Frame) {
+                self.marks.set(frame.0, Mark::NONE);
+                page_mut(pages, frame)?.set_state(FrameState::Body);
+            }
+            zone::release(pages, state, start, order, Placement::Usual)?;
+        }
+        Ok(())
     }
 
     /// Keeps the first `frames` frames of a block that was just allocated.
