@@ -124,6 +124,11 @@ pub enum Error {
         /// The frame.
         pfn: u64,
     },
+    /// No object of the given size is in use at an address of the heap.
+    Object {
+        /// The address.
+        address: u64,
+    },
     /// The frame is not reserved, so it cannot be given up.
     NotReserved {
         /// The frame.
@@ -266,6 +271,7 @@ impl fmt::Display for Error {
                 write!(f, "frame {pfn:#x} is in use, in the block of order {order} at {block:#x}")
             }
             Self::NotHole { pfn } => write!(f, "there is memory at frame {pfn:#x} already"),
+            Self::Object { address } => write!(f, "no object of this size is in use at {address:#x}"),
             Self::NotReserved { pfn } => write!(f, "frame {pfn:#x} is not reserved"),
             Self::Section { index } => write!(f, "section run {index} is empty, out of order or out of range"),
             Self::Descriptors { given, frames } => write!(

@@ -38,11 +38,12 @@
 //! descriptors lead to errors, never to a panic.
 //!
 //! # Features
-//! None by default: no `alloc`, no `serde`, no locks. `spin`: `Shared`, the front for several CPUs. `serde`: the stage
-//! `HandOver`, `Buddy::attach` and `Buddy::detach`. `defmt`: log lines as defmt frames.
+//! None by default: no `alloc`, no `serde`, no locks. `spin`: `Shared`, the front for several CPUs. `heap`: `Heap` and
+//! `GlobalHeap`, objects smaller than a frame. `serde`: the stage `HandOver`, `Buddy::attach` and `Buddy::detach`. `defmt`: log lines as
+//! defmt frames.
 //!
-//! The only `unsafe` is the word itself, in `x86.rs`: the traits `FrameAllocator` and `FrameDeallocator` of the `x86_64` crate
-//! demand it.
+//! The only `unsafe` is the word itself, in `x86.rs` and `heap/global.rs`: the traits `FrameAllocator` and `FrameDeallocator` of the
+//! `x86_64` crate and `GlobalAlloc` demand it.
 //!
 //! # Differences from Linux
 //! - One free list per zone and order: no migrate types, so blocks of different mobility share a list and merge. The set
@@ -79,6 +80,8 @@ mod fixed;
 mod free;
 mod giant;
 mod hand_over;
+#[cfg(feature = "heap")]
+mod heap;
 mod hotplug;
 mod list;
 mod message;
@@ -103,6 +106,8 @@ pub use distance::{Distances, FallbackOrder, LOCAL_DISTANCE, REMOTE_DISTANCE};
 pub use error::{Counter, Error, Fault};
 pub use giant::MAX_GIANT_ORDER;
 pub use hand_over::HandedOver;
+#[cfg(feature = "heap")]
+pub use heap::{GlobalHeap, Heap, HeapStatistics, Span};
 pub use message::Event;
 pub use node::{Counters, FullZoneInfo};
 pub use request::{Node, Priority, Request};
