@@ -41,17 +41,16 @@ pub fn strtoull(text: &[u8]) -> (u64, usize) {
 ///
 /// Linux: `next_arg` (6.1).
 pub fn parameters(command_line: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
-    words(command_line).take_while(|word| *word != "--").map(|word| {
-        let bare = |text: &'_ str| -> core::ops::Range<usize> {
-            let start = usize::from(text.starts_with('"'));
-            let end = text.len() - usize::from(text.len() > start && text.ends_with('"'));
-            start..end
-        };
-        match word.split_once('=') {
-            Some((name, value)) => (name.trim_start_matches('"'), Some(&value[bare(value)])),
-            None => (&word[bare(word)], None),
-        }
+    words(command_line).take_while(|word| *word != "--").map(|word| match word.split_once('=') {
+        Some((name, value)) => (name.trim_start_matches('"'), Some(bare(value))),
+        None => (bare(word), None),
     })
+}
+
+/// Takes off a quote at either end.
+fn bare(text: &str) -> &str {
+    let text = text.strip_prefix('"').unwrap_or(text);
+    text.strip_suffix('"').unwrap_or(text)
 }
 
 /// Returns the blank-separated words of a command line; blanks inside double quotes do not separate.
