@@ -39,14 +39,16 @@ const PIT_HZ: u64 = 1_193_182;
 /// How long the other clocks are measured against it, in its ticks: 10 ms.
 const PIT_TICKS: u16 = (PIT_HZ / 100) as u16;
 /// Reads of the timer after which it counts as absent.
-const PIT_PATIENCE: u32 = 10_000_000;
+const PIT_PATIENCE: u32 = 1_000_000;
 /// Interrupts per second.
 const TICKS_PER_SECOND: u32 = 100;
 
 /// Registers of the local APIC.
+const APIC_TASK_PRIORITY: u32 = 0x80;
 const APIC_EOI: u32 = 0xb0;
 const APIC_SPURIOUS: u32 = 0xf0;
 const APIC_LVT_TIMER: u32 = 0x320;
+const APIC_LVT_LINT0: u32 = 0x350;
 const APIC_TIMER_INITIAL: u32 = 0x380;
 const APIC_TIMER_CURRENT: u32 = 0x390;
 const APIC_TIMER_DIVIDE: u32 = 0x3e0;
@@ -73,11 +75,7 @@ impl Clock {
         apic.write(APIC_TIMER_INITIAL, u32::MAX);
         let (tsc_hz, apic_hz) = match measure(apic) {
             Some((tsc, bus)) => (tsc * PIT_HZ / u64::from(PIT_TICKS), bus * PIT_HZ / u64::from(PIT_TICKS)),
-            None => {
-                let crystal = __cpuid(0x15);
-                let core_hz = u64::from(__cpuid(0x16).eax) * 1_000_000;
-                (core_hz.max(1_000_000_000), u64::from(crystal.ecx).max(25_000_000))
-            }
+            None => by_cpuid(),
         };
         TSC_HZ.store(tsc_hz, Relaxed);
 
@@ -92,6 +90,17 @@ impl Clock {
     }
 }
 
+/// Returns the frequencies of the time-stamp counter and of the APIC's timer as the CPU says, or guesses on the side on
+/// which a program has more time than its budget.
+fn by_cpuid() -> (u64, u64) {
+    let leaf = |number| Some(__cpuid(number)).filter(|_| number <= __cpuid(0).eax);
+    let crystal = leaf(0x15).filter(|leaf| leaf.eax != 0 && leaf.ebx != 0 && leaf.ecx != 0);
+    let exact = crystal.map(|leaf| u64::from(leaf.ecx) * u64::from(leaf.ebx) / u64::from(leaf.eax));
+    let core_mhz = leaf(0x16).map_or(0, |leaf| leaf.eax & 0xffff);
+    let rounded = Some(u64::from(core_mhz) * 1_000_000).filter(|hz| *hz > 0);
+    (exact.or(rounded).unwrap_or(5_000_000_000), crystal.map_or(100_000_000, |leaf| leaf.ecx.into()))
+}
+
 /// Returns how far the time-stamp counter and the APIC's timer get while the 8254 counts 10 ms, if there is one.
 fn measure(apic: Apic) -> Option<(u64, u64)> {
     let [low, high] = PIT_TICKS.to_le_bytes();
@@ -99,6 +108,9 @@ fn measure(apic: Apic) -> Option<(u64, u64)> {
     port::write(0x43, 0b1011_0000); // counter 2, both bytes, count down once
     port::write(0x42, low);
     port::write(0x42, high);
+    if port::read(0x61) & 0x20 != 0 {
+        return None; // the output is low while it counts; nobody answers with all ones
+    }
 
     let (tsc, bus) = (ticks(), apic.read(APIC_TIMER_CURRENT));
     (0..PIT_PATIENCE).find(|_| port::read(0x61) & 0x20 != 0)?;
@@ -126,6 +138,9 @@ impl Apic {
         };
         let apic = if base & 1 << 10 != 0 { Self::X2 } else { Self::Memory(base & 0x000f_ffff_ffff_f000) };
         apic.write(APIC_SPURIOUS, 1 << 8 | u32::from(SPURIOUS_VECTOR));
+        // Nothing but the timer interrupts a program, whatever device the firmware left running.
+        apic.write(APIC_TASK_PRIORITY, u32::from(TIMER_VECTOR) - 16);
+        apic.write(APIC_LVT_LINT0, MASKED);
         apic
     }
 

@@ -3,6 +3,10 @@
 
 use core::arch::x86_64::__cpuid_count;
 use x86_64::registers::control::{Cr4, Cr4Flags, Efer, EferFlags};
+use x86_64::registers::model_specific::Msr;
+
+/// The code segment that `sysenter` loads; 0 makes the instruction a fault.
+const SYSENTER_CS: u32 = 0x174;
 
 /// What matters of CPUID.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +34,7 @@ impl Cpu {
         }
     }
 
-    /// Switches on every protection the CPU has.
+    /// Switches on every protection the CPU has, and off every door to ring 0 but the gate: entry.s has cleared the rest.
     ///
     /// # Errors
     /// A CPU without NX, on which data could be executed.
@@ -43,12 +47,14 @@ impl Cpu {
             (self.smap, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
             (self.umip, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
         ];
-        let flags = wanted.into_iter().filter(|(has, _)| *has).map(|(_, flag)| flag).collect();
-        // SAFETY: NX only gives a meaning to a bit that no page table in use has set. The CR4 bits exist, as CPUID says,
-        // and forbid what boot never does: execute or touch pages of ring 3 through a program's mapping.
+        let flags: Cr4Flags = wanted.into_iter().filter(|(has, _)| *has).map(|(_, flag)| flag).collect();
+        // SAFETY: (1) NX only gives a meaning to a bit that no page table in use has set. (2) The CR4 bits exist, as CPUID
+        // says, and forbid what boot never does: execute or touch pages of ring 3 through a program's mapping. (3) Every
+        // x86-64 CPU has machine checks, for which the gate has a vector, and the register of `sysenter`, which 0 disables.
         unsafe {
             Efer::update(|efer| efer.insert(EferFlags::NO_EXECUTE_ENABLE));
-            Cr4::update(|cr4| cr4.insert(flags));
+            Cr4::update(|cr4| cr4.insert(flags | Cr4Flags::MACHINE_CHECK_EXCEPTION));
+            Msr::new(SYSENTER_CS).write(0);
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ header_end:
 .code32
 .global entry
 entry:
+    cld
     mov esp, offset boot_stack_end
     mov edi, ebx                            // where the loader's information lies: main's argument
     cmp eax, 0x36d76289
@@ -53,17 +54,16 @@ entry:
     cmp ecx, 2048
     jne 2b
 
+    // Whatever the firmware switched on, such as 5-level paging, SSE or `syscall`, is off from here on.
     mov eax, offset early_pml4
     mov cr3, eax
-    mov eax, cr4
-    or eax, 1 << 5                          // PAE
+    mov eax, 1 << 5                         // PAE
     mov cr4, eax
     mov ecx, 0xc0000080                     // EFER
-    rdmsr
-    or eax, 1 << 8                          // LME
+    mov eax, 1 << 8                         // LME
+    xor edx, edx
     wrmsr
-    mov eax, cr0
-    or eax, 1 << 31 | 1 << 16               // paging, write protection for ring 0 as well
+    mov eax, 0x80010035                     // paging, write protection for ring 0 as well, no floating-point unit
     mov cr0, eax
     lgdt [early_gdt_pointer]
     push 8
@@ -81,6 +81,12 @@ say:                                        // to COM1 and the debug port, byte 
     test al, al
     jz fail
     out 0xe9, al
+    mov ah, al
+    mov dx, 0x3fd
+4:  in al, dx                               // until there is room; all ones if there is no COM1
+    test al, 0x20
+    jz 4b
+    mov al, ah
     mov dx, 0x3f8
     out dx, al
     jmp say

@@ -19,17 +19,18 @@ core::arch::global_asm!(include_str!("gate.s"));
 
 unsafe extern "C" {
     fn gate_enter(cr3: u64);
-    static gate_vectors: [[u8; 16]; 64];
-    static gate_syscall: u8;
+    static gate_vectors: [[u8; 16]; 35];
     static gate_frame_end: u8;
     static mut gate_frame: Frame;
     static mut gate_cr3: u64;
 }
 
-/// The timer's vector.
-pub(crate) const TIMER_VECTOR: u8 = 32;
-/// The vector of interrupts that nobody asked for.
-pub(crate) const SPURIOUS_VECTOR: u8 = 63;
+/// The timer's vector. It and the next one have the highest priority; no other interrupt is let through.
+pub(crate) const TIMER_VECTOR: u8 = 0xf0;
+/// The vector that the APIC raises when an interrupt has gone away again.
+pub(crate) const SPURIOUS_VECTOR: u8 = 0xff;
+/// Stubs that follow those of the exceptions.
+const OTHER_VECTORS: [u8; 3] = [SYSCALL_VECTOR, TIMER_VECTOR, SPURIOUS_VECTOR];
 
 const USER_DATA: u64 = 0x18 | 3;
 const USER_CODE: u64 = 0x20 | 3;
@@ -166,7 +167,7 @@ pub(crate) fn set_up() {
 fn fill(idt: &mut InterruptDescriptorTable) {
     // SAFETY (of every block below): the stubs save all registers and end in `enter`'s return or in `fatal_trap`; the
     // number of each stub is that of the vector it is set for, so error codes are where the stub expects them.
-    let stub = |vector: u8| VirtAddr::from_ptr(&raw const gate_vectors) + 16 * u64::from(vector);
+    let stub = |index: u8| VirtAddr::from_ptr(&raw const gate_vectors) + 16 * u64::from(index);
     macro_rules! exceptions {
         ($($name:ident = $vector:literal $(on $stack:ident)?;)*) => {$({
             // SAFETY: see above.
@@ -201,15 +202,12 @@ fn fill(idt: &mut InterruptDescriptorTable) {
         vmm_communication_exception = 29;
         security_exception = 30;
     }
-    for vector in TIMER_VECTOR..=SPURIOUS_VECTOR {
+    for (index, vector) in (32..).zip(OTHER_VECTORS) {
         // SAFETY: see above.
-        unsafe { idt[vector].set_handler_addr(stub(vector)) };
-    }
-    // SAFETY: see above; this one vector may be called from ring 3.
-    unsafe {
-        idt[SYSCALL_VECTOR]
-            .set_handler_addr(VirtAddr::from_ptr(&raw const gate_syscall))
-            .set_privilege_level(PrivilegeLevel::Ring3);
+        let options = unsafe { idt[vector].set_handler_addr(stub(index)) };
+        if vector == SYSCALL_VECTOR {
+            options.set_privilege_level(PrivilegeLevel::Ring3); // the one vector that a program may raise
+        }
     }
 }
 

@@ -83,12 +83,12 @@ in_boot:                                    // boot itself is at fault, or the f
     jmp trap
 .endm
 
-// 64 stubs of 16 bytes, then the one for system calls.
+// Stubs of 16 bytes: 32 exceptions, then what gate.rs calls SYSCALL, TIMER and SPURIOUS.
 .balign 16
 .global gate_vectors
 gate_vectors:
 .set number, 0
-.rept 64
+.rept 32
     .if number == 8 || (number >= 10 && number <= 14) || number == 17 || number == 21 || number == 29 || number == 30
     vector number, 1
     .else
@@ -96,12 +96,9 @@ gate_vectors:
     .endif
     .set number, number + 1
 .endr
-.global gate_syscall
-    .balign 16
-gate_syscall:
-    push 0
-    push 0x80
-    jmp trap
+    vector 0x80
+    vector 0xf0
+    vector 0xff
 
 .section .bss.gate, "aw", @nobits
 .balign 16
