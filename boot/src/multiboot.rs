@@ -90,7 +90,7 @@ fn command_line(information: &BootInformation<'_>) -> Result<String<COMMAND_LINE
     let mut escaped = tag.unwrap_or(Ok("")).map_err(|_| "the command line is not text")?.chars().peekable();
     let mut typed = String::new();
     while let Some(c) = escaped.next() {
-        let c = if c == '\\' { escaped.next_if(|next| "\\'\"".contains(*next)).unwrap_or(c) } else { c };
+        let c = if c == '\\' { escaped.next_if(|next| matches!(next, '\\' | '\'' | '"')).unwrap_or(c) } else { c };
         typed.push(c).map_err(|_| "the command line is longer than 8192 bytes")?;
     }
     Ok(typed)

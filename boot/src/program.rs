@@ -7,8 +7,9 @@ use crate::phys;
 use crate::pool::{Pool, PoolEmpty};
 use core::fmt;
 use elf::ElfBytes;
-use elf::abi::{PF_W, PF_X, PT_LOAD};
+use elf::abi::{EM_X86_64, PF_W, PF_X, PT_LOAD};
 use elf::endian::LittleEndian;
+use elf::file::Class;
 use handoff::abi::{COMMAND_LINE_BYTES, INPUT_BASE, INPUT_BYTES, OUTPUT_BASE, PROGRAM_BASE, STACK_TOP, StartInfo};
 use handoff::{EXCHANGE_BYTES, FRAME_BYTES, PhysRange};
 
@@ -103,6 +104,11 @@ fn input(tsc_hz: u64, command_line: &str, handoff: &[u8], pool: &mut Pool) -> Re
 /// Copies the segments to fresh frames, maps them with the rights they ask for, and returns the entry point.
 fn segments(file: &[u8], space: &mut AddressSpace, pool: &mut Pool) -> Result<u64, LoadError> {
     let elf = ElfBytes::<LittleEndian>::minimal_parse(file).map_err(|_| LoadError::Elf("not an ELF file"))?;
+    if elf.ehdr.class != Class::ELF64 || elf.ehdr.e_machine != EM_X86_64 {
+        return Err(LoadError::Elf("not a program for x86-64"));
+    }
+    let entry = elf.ehdr.e_entry;
+    let mut entry_is_code = false;
     let segments = elf.segments().ok_or(LoadError::Elf("no segments"))?;
 
     for segment in segments.iter().filter(|s| s.p_type == PT_LOAD && s.p_memsz > 0) {
@@ -115,6 +121,7 @@ fn segments(file: &[u8], space: &mut AddressSpace, pool: &mut Pool) -> Result<u6
             (false, true) => Rights::Data,
             (false, false) => Rights::Constants,
         };
+        entry_is_code |= rights == Rights::Code && place.contains(entry);
         let content = elf.segment_data(&segment).map_err(|_| LoadError::Elf("a segment lies outside the file"))?;
 
         let frames = pool.take(place.outward().size())?;
@@ -125,5 +132,6 @@ fn segments(file: &[u8], space: &mut AddressSpace, pool: &mut Pool) -> Result<u6
         target.copy_from_slice(content);
         space.map(frames, place.outward().start(), rights, Who::Program, pool)?;
     }
-    Ok(elf.ehdr.e_entry)
+    // More than a courtesy: a return to an address that is not canonical would be a fault of boot's.
+    if entry_is_code { Ok(entry) } else { Err(LoadError::Elf("the entry point is not in its code")) }
 }

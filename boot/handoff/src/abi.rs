@@ -21,9 +21,9 @@ pub const INPUT_BYTES: usize = size_of::<StartInfo>() + COMMAND_LINE_BYTES + cra
 pub const SYSCALL_VECTOR: u8 = 0x80;
 /// `exit(status, bytes)`: ends the program; that many bytes of the output count.
 pub const SYS_EXIT: u64 = 0;
-/// `log(address, bytes)`: sends bytes of defmt frames.
+/// `log(address, bytes)`: sends bytes of defmt frames, at most [`EXCHANGE_BYTES`](crate::EXCHANGE_BYTES).
 pub const SYS_LOG: u64 = 1;
-/// `grant(base, bytes)`: maps physical memory and returns its address, or 0 if the program has no right to ask.
+/// `grant(base, bytes)`: maps physical memory behind what was granted before and returns its address.
 pub const SYS_GRANT: u64 = 2;
 
 /// The output is a hand-off.

@@ -22,15 +22,15 @@ pub fn exit(status: u64, bytes: usize) -> ! {
     }
 }
 
-/// Sends bytes of defmt frames.
+/// Sends bytes of defmt frames, at most [`handoff::EXCHANGE_BYTES`].
 pub fn log(bytes: &[u8]) {
     call(SYS_LOG, bytes.as_ptr() as u64, bytes.len() as u64);
 }
 
-/// Returns where `bytes` of physical memory at `base` are mapped now, or `None` if the program has no right to ask.
+/// Returns where `bytes` of physical memory at `base` are mapped now: behind what was granted before.
 ///
 /// A program that asks for memory it must not have is stopped.
 #[must_use]
-pub fn grant(base: u64, bytes: u64) -> Option<u64> {
-    Some(call(SYS_GRANT, base, bytes)).filter(|address| *address != 0)
+pub fn grant(base: u64, bytes: u64) -> u64 {
+    call(SYS_GRANT, base, bytes)
 }
