@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Takes over the live allocator that the last stage left, moves boot into it and gives back what only the boot needed.
 
-use crate::multiboot::Loader;
+use crate::chain::Outcome;
 use crate::paging::{AddressSpace, MapError, Rights, Who};
+use crate::phys;
 use crate::pool::Pool;
 use buddy::Buddy;
 use core::fmt;
-use handoff::{FRAME_BYTES, FrameState, Ledger, Owner, Page, PhysRange, Zones};
+use handoff::{Blocks, FRAME_BYTES, Frame, Image, Ledger, Owner, Page, PhysRange, SECTION_BYTES, SectionRun};
 use x86_64::structures::paging::{FrameAllocator, PhysFrame, Size4KiB};
 
 /// Where boot maps the descriptors, one block after the other.
@@ -28,7 +29,13 @@ pub(crate) struct Kernel {
 pub(crate) enum AdoptError {
     Map(MapError),
     Buddy(buddy::Error),
-    Claim(PhysRange),
+    /// So many frames are managed, and not free.
+    InUse(u64),
+    /// A block is on a free list, and it is not free.
+    NotFree {
+        start: u64,
+        order: u8,
+    },
     Account(handoff::Full),
 }
 
@@ -37,8 +44,9 @@ impl fmt::Display for AdoptError {
         match self {
             Self::Map(error) => write!(f, "{error}"),
             Self::Buddy(error) => write!(f, "{error}"),
-            Self::Claim(range) => {
-                write!(f, "{range} belongs to boot, and its descriptors do not say that it is reserved")
+            Self::InUse(frames) => write!(f, "{frames} frames are taken already, by nobody"),
+            Self::NotFree { start, order } => {
+                write!(f, "the block of order {order} at {start:#x} is on a free list, and was not free before")
             }
             Self::Account(error) => write!(f, "{error}"),
         }
@@ -50,11 +58,11 @@ impl fmt::Display for AdoptError {
 /// # Errors
 /// What does not fit together.
 pub(crate) fn adopt(
-    zones: &Zones,
+    Outcome { zones, blocks, .. }: &Outcome,
     mut space: AddressSpace,
     ram_end: u64,
     giant_pages: bool,
-    loader: &Loader,
+    images: &[Image],
     mut pool: Pool,
 ) -> Result<Kernel, AdoptError> {
     map_descriptors(&mut space, &zones.descriptors, &mut pool)?;
@@ -66,10 +74,7 @@ pub(crate) fn adopt(
         unsafe { core::slice::from_raw_parts_mut(DESCRIPTORS as *mut Page, bytes as usize / size_of::<Page>()) };
     let mut buddy = Buddy::attach(pages, zones).map_err(AdoptError::Buddy)?;
     buddy.validate().map_err(AdoptError::Buddy)?;
-    let images = || loader.images().map(|image| image.range).chain([pool.range()]);
-    if let Some(range) = images().find(|range| !is_reserved(&buddy, *range)) {
-        return Err(AdoptError::Claim(range));
-    }
+    check_free(&buddy, blocks)?;
 
     // From here on page tables come from the allocator itself, so that the pool can go.
     let mut frames = Counted { buddy: &mut buddy, frames: 0 };
@@ -81,19 +86,18 @@ pub(crate) fn adopt(
     unsafe { own.activate() };
 
     let mut kernel = Kernel { buddy, ledger: zones.ledger.clone(), returned: 0, tables };
-    for owner in [Owner::BOOT_POOL, Owner::STAGE_IMAGES, Owner::BOOT_INFO] {
-        kernel.give_back(owner)?;
+    for image in images.iter().filter(|image| image.owner != Owner::BOOT_IMAGE) {
+        kernel.give_back(*image)?;
     }
     Ok(kernel)
 }
 
 impl Kernel {
-    /// Gives all frames that belong wholly to `owner` to the allocator.
-    fn give_back(&mut self, owner: Owner) -> Result<(), AdoptError> {
+    /// Gives the allocator all frames of an image that belong to it wholly, by the account as well.
+    fn give_back(&mut self, Image { range, owner }: Image) -> Result<(), AdoptError> {
         let claims = self.ledger.clone();
-        let whole =
-            claims.claims().iter().filter(|claim| claim.owner == owner).filter_map(|claim| claim.range.inward());
-        for range in whole {
+        let claimed = claims.claims().iter().filter(|claim| claim.owner == owner);
+        for range in claimed.filter_map(|claim| claim.range.intersection(range)?.inward()) {
             self.buddy.free_reserved(range).map_err(AdoptError::Buddy)?;
             self.ledger.release(range).map_err(AdoptError::Account)?;
             self.returned += range.size();
@@ -115,10 +119,28 @@ fn map_descriptors(
     Ok(())
 }
 
-/// Returns whether the descriptors of all frames that `range` touches say that they are not the allocator's.
-fn is_reserved(buddy: &Buddy<'_>, range: PhysRange) -> bool {
-    let mut pages = range.outward().frames().filter_map(|frame| buddy.page(frame));
-    pages.all(|page| matches!(page.state(), FrameState::Reserved | FrameState::Hole))
+/// Checks that the allocator has exactly its free blocks to give, and that each was free memory in the hand-off before.
+fn check_free(buddy: &Buddy<'_>, blocks: &Blocks) -> Result<(), AdoptError> {
+    for zone in buddy.zones() {
+        if zone.free() != zone.managed {
+            return Err(AdoptError::InUse(zone.managed - zone.free()));
+        }
+        for (order, area) in (0..).zip(&zone.free_area) {
+            let mut head = area.head;
+            while let Some(start) = address(buddy.sections(), head) {
+                let block = PhysRange::from_size(start, FRAME_BYTES << order).filter(|block| blocks.is_free(*block));
+                let block = block.ok_or(AdoptError::NotFree { start, order })?;
+                head = buddy.page(phys::frame(block.start())).map_or(Frame::NONE, |page| page.next);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the address of the frame that a descriptor describes, if there is such a descriptor.
+fn address(sections: &[SectionRun], frame: Frame) -> Option<u64> {
+    let run = sections.iter().rev().find(|run| run.first_frame <= frame).filter(|_| frame != Frame::NONE)?;
+    Some(u64::from(run.first_section) * SECTION_BYTES + u64::from(frame.0 - run.first_frame.0) * FRAME_BYTES)
 }
 
 /// The allocator as a source of page tables, counting.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The chain: one stage after the other, each on what the one before left, each checked.
 
+use crate::check::{Known, check};
 use crate::clock::Clock;
 use crate::console::{self, Frames, Kind, say};
 use crate::grants::{Grants, May};
@@ -9,10 +10,9 @@ use crate::phys;
 use crate::pool::Pool;
 use crate::program::Loaded;
 use crate::runner::{self, End, Run};
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use handoff::{
-    Blocks, Crash, DecodeError, EXCHANGE_BYTES, Firmware, Frames as FramesHandoff, Handoff, MemoryMap, PhysRange,
-    StageId, Zones, decode, encode,
+    Blocks, Crash, DecodeError, EXCHANGE_BYTES, Frames as FramesHandoff, PhysRange, StageId, Zones, decode, encode,
 };
 use heapless::Vec;
 
@@ -20,6 +20,8 @@ use heapless::Vec;
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) zones: Zones,
+    /// What was free before the last stage made it the allocator's.
+    pub(crate) blocks: Blocks,
     /// Ticks of the time-stamp counter by stage.
     pub(crate) ticks: Vec<(StageId, u64), PROGRAMS>,
 }
@@ -30,65 +32,65 @@ pub(crate) struct Failed(pub(crate) StageId);
 
 /// What every stage is run with.
 pub(crate) struct Surroundings<'a> {
-    pub(crate) command_line: &'a str,
+    pub(crate) known: Known<'a>,
     pub(crate) clock: &'a Clock,
     pub(crate) pool: &'a mut Pool,
-    /// What boot placed in memory.
-    pub(crate) boot: &'a [PhysRange],
 }
 
 /// Runs all stages.
 ///
 /// # Errors
 /// [`Failed`] names the stage that failed or had to be stopped.
-pub(crate) fn run(firmware: &Firmware, programs: &[Program], mut with: Surroundings<'_>) -> Result<Outcome, Failed> {
-    let buffer =
-        with.pool.take(EXCHANGE_BYTES as u64).map_err(|_| complain(StageId::BOOT, "the boot pool is too small"))?;
-    // SAFETY: just taken from the pool and never put back, so nobody else uses it.
-    let buffer = unsafe { phys::bytes_mut(buffer) };
-    let mut used = encode(firmware, buffer).map_err(|error| complain(StageId::BOOT, error))?;
-    console::handoff(StageId::BOOT, &buffer[..used]);
+pub(crate) fn run(programs: &[Program], mut with: Surroundings<'_>) -> Result<Outcome, Failed> {
+    let (mut input, mut output) = (exchange_buffer(with.pool)?, exchange_buffer(with.pool)?);
+    let mut used = encode(with.known.firmware, output).map_err(|error| complain(StageId::BOOT, error))?;
+    let mut before = 0;
+    console::handoff(StageId::BOOT, &output[..used]);
 
     let mut ticks = Vec::new();
     for program in programs {
+        (input, output, before) = (output, input, used);
         let mark = with.pool.mark();
-        let (left, time) = stage(program, &mut buffer[..], used, &mut with)?;
+        let (left, time) = stage(program, &input[..before], output, &mut with)?;
         with.pool.put_back(mark);
         used = left;
-        console::handoff(program.stage, &buffer[..used]);
+        console::handoff(program.stage, &output[..used]);
         let _ = ticks.push((program.stage, time)); // there is room for every program
     }
 
     let last = programs.last().map_or(StageId::BOOT, |program| program.stage);
-    let zones = decode::<Zones>(&buffer[..used]).map_err(|error| complain(last, error))?;
-    Ok(Outcome { zones, ticks })
+    let zones = decode::<Zones>(&output[..used]).map_err(|error| complain(last, error))?;
+    let blocks = decode::<FramesHandoff>(&input[..before]).map_err(|error| complain(last, error))?.blocks;
+    Ok(Outcome { zones, blocks, ticks })
 }
 
-/// Runs one stage on the first `used` bytes of the buffer and puts there what it leaves; returns its size and the time.
+fn exchange_buffer(pool: &mut Pool) -> Result<&'static mut [u8], Failed> {
+    let buffer = pool.take(EXCHANGE_BYTES as u64).map_err(|_| complain(StageId::BOOT, "the boot pool is too small"))?;
+    // SAFETY: just taken from the pool and never put back, so nobody else uses it.
+    Ok(unsafe { phys::bytes_mut(buffer) })
+}
+
+/// Runs one stage on `input` and puts what it leaves in `output`; returns its size and the time.
 #[inline(never)] // hand-offs are large: they are to leave the stack at once
 fn stage(
     program: &Program,
-    buffer: &mut [u8],
-    used: usize,
+    input: &[u8],
+    output: &mut [u8],
     with: &mut Surroundings<'_>,
 ) -> Result<(usize, u64), Failed> {
-    let input = &buffer[..used];
     let proof = Proof::of(program, input).map_err(|error| complain(program.stage, error))?;
-    let mut grants = Grants::new(proof.may(), with.boot);
-    let mut loaded = Loaded::new(program, with.clock.tsc_hz, with.command_line, input, with.pool)
+    let mut grants = Grants::new(proof.may(), with.known);
+    let mut loaded = Loaded::new(program, with.clock.tsc_hz, with.known.command_line, input, with.pool)
         .map_err(|error| complain(program.stage, error))?;
 
     let run = runner::run(program, &mut loaded, &mut grants, with.clock, with.pool);
     let End::Handoff(bytes) = run.end else { return Err(report(program, &loaded, &run)) };
-    let output = loaded.output(bytes).unwrap_or(&[]);
-    if let Err(why) = check(program.stage, output, grants.granted(), with.boot) {
+    let left = loaded.output(bytes).unwrap_or(&[]);
+    if let Err(why) = check(program.stage, input, left, grants.granted(), with.known) {
         fault(program, &run, "invalid-handoff");
-        return Err(match why {
-            Why::Bytes(error) => complain(program.stage, error),
-            Why::Claim(rule) => complain(program.stage, rule),
-        });
+        return Err(complain(program.stage, why));
     }
-    buffer[..bytes].copy_from_slice(output);
+    output[..bytes].copy_from_slice(left);
     Ok((bytes, run.ticks))
 }
 
@@ -117,56 +119,14 @@ impl Proof {
     }
 }
 
-/// Why a hand-off is not accepted.
-enum Why {
-    Bytes(DecodeError),
-    Claim(&'static str),
-}
-
-/// Checks what a stage left: the bytes, the invariants, and that nothing of boot's became free.
-#[inline(never)] // hand-offs are large: they are to leave the stack at once
-fn check(stage: StageId, output: &[u8], granted: &[PhysRange], boot: &[PhysRange]) -> Result<(), Why> {
-    fn read<H: Handoff>(output: &[u8]) -> Result<H, Why> {
-        decode(output).map_err(Why::Bytes)
-    }
-    let kept = |blocks: &Blocks| {
-        let free = boot.iter().any(|image| blocks.free_bytes(*image) > 0);
-        if free { Err(Why::Claim("it calls free what belongs to boot or to a stage")) } else { Ok(()) }
-    };
-    match stage {
-        StageId::E820 => read::<MemoryMap>(output).map(|_| ()),
-        StageId::MEMBLOCK => kept(&read::<Blocks>(output)?),
-        StageId::CRASHKERNEL => kept(&read::<Crash>(output)?.blocks),
-        StageId::MEMMAP => {
-            let frames = read::<FramesHandoff>(output)?;
-            if frames.descriptors != granted {
-                return Err(Why::Claim("its descriptors are not what it was granted"));
-            }
-            kept(&frames.blocks)
-        }
-        StageId::BUDDY => {
-            let zones = read::<Zones>(output)?;
-            let owned = |image: &PhysRange| zones.ledger.owner_of(image.start()).is_some();
-            if zones.descriptors != granted {
-                Err(Why::Claim("its descriptors are not what it was granted"))
-            } else if boot.iter().all(owned) {
-                Ok(())
-            } else {
-                Err(Why::Claim("its account forgets what belongs to boot or to a stage"))
-            }
-        }
-        _ => Err(Why::Claim("there is no such stage")),
-    }
-}
-
 /// Says how a program ended that left no hand-off.
 fn report(program: &Program, loaded: &Loaded, run: &Run) -> Failed {
-    let text = |bytes| core::str::from_utf8(loaded.output(bytes).unwrap_or(&[])).unwrap_or("(not text)");
+    let text = |bytes| loaded.output(bytes).unwrap_or(&[]);
     match run.end {
-        End::Failed(bytes) => complain(program.stage, text(bytes)),
+        End::Failed(bytes) => quote(program.stage, text(bytes)),
         End::Panicked(bytes) => {
             fault(program, run, "panic");
-            complain(program.stage, text(bytes))
+            quote(program.stage, text(bytes))
         }
         End::Stopped(crime) => {
             fault(program, run, crime.word());
@@ -179,7 +139,9 @@ fn report(program: &Program, loaded: &Loaded, run: &Run) -> Failed {
 /// Tells the host where a program was, so that it can name function and line.
 fn fault(program: &Program, run: &Run, kind: &str) {
     let address = match run.end {
-        End::Stopped(runner::Crime::Trap { address: Some(address), .. } | runner::Crime::Log { address }) => address,
+        End::Stopped(runner::Crime::Trap { address: Some(address), .. } | runner::Crime::Log { address, .. }) => {
+            address
+        }
         End::Stopped(runner::Crime::Grant { base, .. }) => base,
         _ => 0,
     };
@@ -193,7 +155,37 @@ fn fault(program: &Program, run: &Run, kind: &str) {
     );
 }
 
-fn complain(stage: StageId, what: impl core::fmt::Display) -> Failed {
+/// Says why a stage failed in its own words, which nobody shall take for boot's: line by line, nothing but text.
+fn quote(stage: StageId, text: &[u8]) -> Failed {
+    const SHOWN: usize = 2048; // a serial line needs 0.2 s for that
+    let (text, rest) = text.split_at(text.len().min(SHOWN));
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.for_each(|line| _ = complain(stage, Plain(line)));
+    match (text, rest) {
+        ([], _) => complain(stage, "it does not say why"),
+        (_, []) => Failed(stage),
+        _ => complain(stage, format_args!("{} more bytes are not shown", rest.len())),
+    }
+}
+
+/// Bytes as text; `.` is what is none, or controls a terminal.
+struct Plain<'a>(&'a [u8]);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                f.write_char(if c.is_control() { '.' } else { c })?;
+            }
+            if !chunk.invalid().is_empty() {
+                f.write_char('.')?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn complain(stage: StageId, what: impl fmt::Display) -> Failed {
     say!("boot: stage {stage} failed: {what}");
     Failed(stage)
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which physical memory a stage may be granted: what its input proves to be free or to be its own, and nothing twice.
 
+use crate::check::Known;
 use handoff::{Blocks, PhysRange};
 use heapless::Vec;
 
@@ -11,8 +12,8 @@ const GRANTS: usize = handoff::DESCRIPTOR_BLOCKS;
 #[derive(Debug)]
 pub(crate) struct Grants<'a> {
     may: May<'a>,
-    /// What boot placed in memory; no hand-off can make it free.
-    boot: &'a [PhysRange],
+    /// What boot placed in memory, no hand-off can make free.
+    known: Known<'a>,
     granted: Vec<PhysRange, GRANTS>,
 }
 
@@ -27,8 +28,8 @@ pub(crate) enum May<'a> {
 
 impl<'a> Grants<'a> {
     /// Returns the grants of a stage that has none yet.
-    pub(crate) fn new(may: May<'a>, boot: &'a [PhysRange]) -> Self {
-        Self { may, boot, granted: Vec::new() }
+    pub(crate) fn new(may: May<'a>, known: Known<'a>) -> Self {
+        Self { may, known, granted: Vec::new() }
     }
 
     /// Notes a grant, if the stage may have it.
@@ -40,7 +41,7 @@ impl<'a> Grants<'a> {
             May::Free(blocks) => blocks.is_free(range),
             May::Only(ranges) => ranges.contains(&range),
         };
-        if self.boot.iter().any(|image| image.overlaps(range)) {
+        if self.known.is_taken(range) {
             Err("it belongs to boot or to another stage")
         } else if !proved {
             Err("its input does not prove that it is free or its own")

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod chain;
+mod check;
 mod clock;
 mod console;
 mod cpu;
@@ -26,6 +27,7 @@ mod srat;
 mod tables;
 
 use chain::{Failed, Surroundings};
+use check::Known;
 use console::{print, say};
 use handoff::PhysRange;
 use heapless::Vec;
@@ -67,7 +69,7 @@ fn boot(information: u64) -> Result<(), Exit> {
     say!("Command line: {}", loader.command_line);
 
     let ram_end = loader.ram_end();
-    let mut taken: Vec<PhysRange, 32> = loader.images().map(|image| image.range).collect();
+    let taken: Vec<PhysRange, { handoff::IMAGES }> = loader.images().map(|image| image.range).collect();
     let pool_bytes = pool::Pool::bytes_needed(ram_end, cpu.giant_pages);
     let mut pool = pool::Pool::place(pool_bytes, &loader.map, &taken).ok_or_else(|| {
         failed(format_args!("too little memory: no {pool_bytes} bytes for the boot pool below 4 GiB"))
@@ -77,12 +79,12 @@ fn boot(information: u64) -> Result<(), Exit> {
     unsafe { space.activate() };
 
     let firmware = firmware::collect(&loader, pool.range()).map_err(failed)?;
-    taken.push(pool.range()).map_err(|_| failed("too many things lie in memory"))?;
-    let with = Surroundings { command_line: &loader.command_line, clock: &clock, pool: &mut pool, boot: &taken };
-    let outcome = chain::run(&firmware, &loader.programs, with).map_err(stage_failed)?;
+    let known = Known { firmware: &firmware, command_line: &loader.command_line };
+    let with = Surroundings { known, clock: &clock, pool: &mut pool };
+    let outcome = chain::run(&loader.programs, with).map_err(stage_failed)?;
 
     let pool_peak_bytes = pool.peak_bytes();
-    let mut kernel = adopt::adopt(&outcome.zones, space, ram_end, cpu.giant_pages, &loader, pool).map_err(failed)?;
+    let mut kernel = adopt::adopt(&outcome, space, ram_end, cpu.giant_pages, &firmware.images, pool).map_err(failed)?;
     let proof = self_test::run(&mut kernel.buddy).map_err(failed)?;
     let ticks = (start, clock::ticks());
     report::Report { kernel: &kernel, outcome: &outcome, proof, clock: &clock, pool_bytes, pool_peak_bytes, ticks }

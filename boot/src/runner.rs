@@ -3,7 +3,7 @@
 
 use crate::clock::{self, Clock};
 use crate::console::{self, Kind};
-use crate::gate::{self, Frame, TIMER_VECTOR};
+use crate::gate::{self, Frame, SPURIOUS_VECTOR, TIMER_VECTOR};
 use crate::grants::Grants;
 use crate::multiboot::Program;
 use crate::paging::{Rights, Who};
@@ -37,8 +37,8 @@ pub(crate) enum Crime {
     Overrun { budget_ms: u64 },
     /// It asked for memory that it must not have.
     Grant { base: u64, bytes: u64, why: &'static str },
-    /// It passed memory to a system call that is not its own.
-    Log { address: u64 },
+    /// It passed memory to `log` that is not its own, or too much of it.
+    Log { address: u64, bytes: u64 },
     /// There is no such system call.
     Syscall { number: u64 },
     /// It says that it left more than fits the output.
@@ -51,7 +51,7 @@ impl Crime {
     /// Returns the crime as one word.
     pub(crate) fn word(&self) -> &'static str {
         match self {
-            Self::Trap { address: Some(address), .. } if below_stack(*address) => "stack-overflow",
+            Self::Trap { error, address: Some(address), .. } if overflows(*error, *address) => "stack-overflow",
             Self::Trap { vector, .. } => gate::name(*vector),
             Self::Overrun { .. } => "overrun",
             Self::Grant { .. } => "bad-grant",
@@ -63,15 +63,15 @@ impl Crime {
     }
 }
 
-/// Returns whether an address lies in the megabyte in which a stack would overflow.
-fn below_stack(address: u64) -> bool {
-    (STACK_TOP - (1 << 24)..STACK_TOP).contains(&address)
+/// Returns whether a page fault is that of a stack that grew too far: nothing is mapped in the 16 MiB below its top.
+fn overflows(error: u64, address: u64) -> bool {
+    error & 1 == 0 && (STACK_TOP - (1 << 24)..STACK_TOP).contains(&address)
 }
 
 impl fmt::Display for Crime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Trap { address: Some(address), .. } if below_stack(*address) => {
+            Self::Trap { error, address: Some(address), .. } if overflows(*error, *address) => {
                 write!(f, "its stack overflowed at {address:#x}")
             }
             Self::Trap { error, address: Some(address), .. } => {
@@ -86,7 +86,9 @@ impl fmt::Display for Crime {
             Self::Trap { vector, error, .. } => write!(f, "{} (error {error:#x})", gate::name(*vector)),
             Self::Overrun { budget_ms } => write!(f, "it used up its {budget_ms} ms"),
             Self::Grant { base, bytes, why } => write!(f, "it asked for {bytes:#x} bytes at {base:#x}: {why}"),
-            Self::Log { address } => write!(f, "it passed {address:#x} to a system call, which is not its own"),
+            Self::Log { address, bytes } => {
+                write!(f, "it logged {bytes:#x} bytes at {address:#x}, which are not its own or too many")
+            }
             Self::Syscall { number } => write!(f, "there is no system call {number}"),
             Self::Oversize { bytes } => write!(f, "it claims to have left {bytes} bytes, of {EXCHANGE_BYTES}"),
             Self::Status { status } => write!(f, "it ended with status {status}"),
@@ -140,7 +142,7 @@ pub(crate) fn run(
                 clock.acknowledge();
                 if clock::ticks() > deadline { Err(Crime::Overrun { budget_ms: program.budget_ms }) } else { Ok(()) }
             }
-            33..64 => Ok(()), // an interrupt that nobody asked for: nothing to do, nothing to acknowledge
+            SPURIOUS_VECTOR => Ok(()), // nothing to do, and nothing to acknowledge
             vector => {
                 let address = (vector == 14).then(Cr2::read_raw);
                 Err(Crime::Trap { vector: frame.vector, error: frame.error, address })
@@ -176,11 +178,14 @@ fn ended(status: u64, bytes: u64) -> End {
 
 /// Sends bytes of the program to the debug port, page by page.
 fn log(program: &Program, loaded: &mut Loaded, mut address: u64, bytes: u64) -> Result<(), Crime> {
-    let end = address.checked_add(bytes).ok_or(Crime::Log { address })?;
+    let crime = |address| Crime::Log { address, bytes };
+    // The timer waits while boot sends, so that there must be an end.
+    let sendable = address.checked_add(bytes).filter(|_| bytes <= EXCHANGE_BYTES as u64);
+    let end = sendable.ok_or(crime(address))?;
     while address < end {
         let page_end = (address | 0xfff) + 1;
         let size = page_end.min(end) - address;
-        let physical = loaded.space.readable_by_program(address).ok_or(Crime::Log { address })?;
+        let physical = loaded.space.readable_by_program(address).ok_or(crime(address))?;
         if let Some(range) = PhysRange::from_size(physical, size) {
             // SAFETY: the page is mapped for the program, so it is RAM in the direct map; the program is not running.
             console::frame(Kind::Defmt, program.stage, unsafe { phys::bytes(range) });
