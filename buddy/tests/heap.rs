@@ -180,4 +180,13 @@ fn as_a_global_allocator() {
     // SAFETY: refused, which is what is tested.
     unsafe { HEAP.dealloc(arena, layout(8, 8)) };
     assert_eq!(HEAP.refused(), 1);
+
+    // Another heap takes its place: one without memory.
+    let nothing = Heap::new(Buddy::new(&mut [], &[], &[]).unwrap(), &mut []);
+    // SAFETY: it has no frames, and all objects of the first heap are freed; then nobody uses the arena.
+    unsafe {
+        assert!(HEAP.install(nothing, 0).is_some());
+        assert!(HEAP.alloc(layout(8, 8)).is_null());
+        std::alloc::dealloc(arena, layout(FRAMES * 4096, 4 << 20));
+    }
 }
