@@ -11,6 +11,7 @@ use handoff::{PhysRange, Rules, parameters};
 #[derive(Debug)]
 pub(super) struct Boot<'a> {
     pub(super) log: &'a Log<'a>,
+    entries: &'a [Entry<'a>],
     pub(super) release: &'a str,
     pub(super) rules: Rules,
     /// The whole command line.
@@ -29,7 +30,7 @@ impl<'a> Boot<'a> {
     /// # Errors
     /// Why nothing can be made of it, in words for the user.
     pub(super) fn new(log: &'a Log<'a>, capture: &Capture) -> Result<Self, String> {
-        let entries = &log.entries;
+        let entries = whole(&log.entries);
         let events = || entries.iter().map(|e| &e.event);
         let position = |wanted: fn(&Event<'_>) -> bool| entries.iter().position(|e| wanted(&e.event));
 
@@ -53,6 +54,7 @@ impl<'a> Boot<'a> {
         }
         Ok(Self {
             log,
+            entries,
             release,
             rules,
             command_line,
@@ -64,20 +66,16 @@ impl<'a> Boot<'a> {
     }
 
     pub(super) fn entries(&self) -> &'a [Entry<'a>] {
-        &self.log.entries
+        self.entries
     }
 
     pub(super) fn events(&self) -> impl Iterator<Item = &'a Event<'a>> {
-        self.log.entries.iter().map(|e| &e.event)
+        self.entries.iter().map(|e| &e.event)
     }
 
     /// Returns the place of a dump's heading, counted from 0.
     pub(super) fn dump(&self, n: usize) -> Option<usize> {
         self.dumps.get(n).copied()
-    }
-
-    pub(super) fn dumps(&self) -> usize {
-        self.dumps.len()
     }
 
     /// Returns the place of the first line after memblock handed everything over.
@@ -97,6 +95,29 @@ impl<'a> Boot<'a> {
     pub(super) fn is_for_ramdisk(&self, entry: &Entry<'_>) -> bool {
         let behind = self.entries().iter().skip_while(|e| e.line <= entry.line);
         behind.take(2).any(|e| matches!(e.event, Event::NewRamdisk { .. }))
+    }
+
+    /// Returns whether the log ends too early, without the kernel saying why.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.handover.is_none() && !self.panicked()
+    }
+
+    pub(super) fn last_entry_line(&self) -> usize {
+        self.entries().last().map_or(0, |e| e.line)
+    }
+
+    /// Returns what a log with `memblock=debug` does not show at all, so that there would be nothing to compare.
+    pub(super) fn shows_nothing(&self) -> Option<&'static str> {
+        let has = |wanted: fn(&Event<'_>) -> bool| self.events().any(wanted);
+        if !self.debug || self.panicked() {
+            None
+        } else if !has(|e| matches!(e, Event::Request(_))) {
+            Some("there is no allocation in it")
+        } else if !has(|e| matches!(e, Event::DumpRegion { .. })) {
+            Some("there is no dump of memblock in it")
+        } else {
+            None
+        }
     }
 
     pub(super) fn reached_handover(&self) -> bool {
@@ -196,6 +217,19 @@ impl<'a> Boot<'a> {
             _ => None,
         })
     }
+}
+
+/// Returns the entries without a dump or a request at the end, the rest of which the log does not have.
+fn whole<'a>(entries: &'a [Entry<'a>]) -> &'a [Entry<'a>] {
+    let in_dump = |e: &Entry<'_>| {
+        matches!(e.event, Event::DumpHeading | Event::DumpSizes { .. } | Event::DumpCount | Event::DumpRegion { .. })
+    };
+    let end = match entries.last() {
+        Some(last) if in_dump(last) => entries.iter().rposition(|e| e.event == Event::DumpHeading),
+        Some(Entry { event: Event::Request(_), .. }) => Some(entries.len() - 1),
+        _ => None,
+    };
+    &entries[..end.unwrap_or(entries.len())]
 }
 
 pub(super) fn is_setup_arch(caller: &str) -> bool {

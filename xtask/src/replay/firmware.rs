@@ -211,7 +211,18 @@ fn cached(writes: &[Value]) -> Option<Vec<PhysRange>> {
             .flatten()
             .collect();
     }
-    Some(cached)
+    // Sorted, and what touches as one.
+    cached.sort_unstable_by_key(|r| r.start());
+    let mut fused: Vec<PhysRange> = Vec::new();
+    for range in cached {
+        match fused.pop() {
+            Some(last) if range.start() <= last.end() => {
+                fused.extend(PhysRange::new(last.start(), last.end().max(range.end())))
+            }
+            last => fused.extend(last.into_iter().chain([range])),
+        }
+    }
+    Some(fused)
 }
 
 /// Returns the lines that Linux prints for the memory in an SRAT.

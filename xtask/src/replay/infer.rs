@@ -283,12 +283,15 @@ pub(super) fn before_the_log(boot: &Boot<'_>, report: &mut Report) -> Vec<(u64, 
     }
     let left = without(&without(&dumped, &silent), &told);
     let mut unexplained = Vec::new();
+    // A log that ends early may not have come to what tells of it.
+    let told_of_disk = boot.events().any(|e| matches!(e, Event::Ramdisk { .. } | Event::MoveRamdisk { .. }));
+    let ends_before_ramdisk = !boot.reached_handover() && !told_of_disk;
     let brk = boot.brk();
     for range in left {
         // The kernel ends where its first tables begin, and is megabytes large. 5.4 reserves more in silence.
         let is_kernel = brk.is_some_and(|brk| brk.start() == range.end()) && range.size() > 1 << 20;
         let is_setup_data = setup_data(boot).any(|at| range.start() == at);
-        if is_kernel || is_setup_data || is_snb_graphics(range) || boot.rules == Rules::V5_4 {
+        if is_kernel || is_setup_data || is_snb_graphics(range) || boot.rules == Rules::V5_4 || ends_before_ramdisk {
             silent.push(range);
         } else {
             unexplained.push(range);

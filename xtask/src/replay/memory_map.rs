@@ -121,7 +121,7 @@ pub(super) fn replay_zones(boot: &Boot<'_>, memory: &[Region], max_pfn: u64, rep
     let entries = boot.entries();
     let in_report = |e: &&Entry<'_>| matches!(e.event, Event::Zone | Event::MovableZone | Event::MemorylessNode { .. });
     let mut found: Vec<&Entry<'_>> = entries.iter().filter(in_report).collect();
-    let Some(end) = found.last().map(|e| e.line) else {
+    let Some(last) = entries.iter().rposition(|e| in_report(&e)) else {
         if boot.reached_handover() {
             report.cannot_use("its zone report is missing");
         }
@@ -145,5 +145,5 @@ pub(super) fn replay_zones(boot: &Boot<'_>, memory: &[Region], max_pfn: u64, rep
 
     found.retain(|e| !matches!(e.event, Event::MemorylessNode { .. }));
     let found: Vec<_> = found.into_iter().map(Found::from).collect();
-    compare(report, Fact::ZoneLines, &expected, &found, (0, end.saturating_add(1)));
+    compare(report, Fact::ZoneLines, &expected, &found, (0, boot.line_after(last)));
 }

@@ -88,7 +88,9 @@ fn unusable(name: String, why: String) -> Report {
 #[must_use]
 pub fn replay(capture: &Capture) -> Vec<Report> {
     let text = String::from_utf8_lossy(&capture.dmesg);
-    let logs = dmesg::parse(&text);
+    // Half a line at the end may say something else than the whole one.
+    let whole = text.rfind('\n').map_or(&text[..], |end| &text[..=end]);
+    let logs = dmesg::parse(whole);
     if let Some(why) = not_a_log(&capture.dmesg, &logs) {
         return vec![unusable(capture.name.clone(), why)];
     }
@@ -128,6 +130,10 @@ fn replay_boot(name: String, capture: &Capture, log: &Log<'_>) -> Report {
         }
     };
     report.kernel(format!("Linux {}", boot.release));
+    if let Some(missing) = boot.shows_nothing() {
+        report.cannot_use(format!("memblock=debug is on its command line, but {missing}: it is cut off or was filtered (log_buf_len=4M keeps more)"));
+        return report.finish();
+    }
 
     let map = table::replay(&boot, &mut report);
     nodes::check_srat(&boot, &mut report);
@@ -135,6 +141,12 @@ fn replay_boot(name: String, capture: &Capture, log: &Log<'_>) -> Report {
         replay_memory(&boot, &map, &mut report);
     } else if !map.at_setup.is_empty() {
         replay_without_debug(&boot, &map, &mut report);
+    }
+    if boot.is_cut_off() {
+        report.forget_missing_from(boot.last_entry_line());
+        report.cannot_use(
+            "it ends before memory is handed over to the page allocator: it is cut off (what is there was compared)",
+        );
     }
     report.finish()
 }
@@ -151,18 +163,6 @@ fn replay_memory(boot: &Boot<'_>, map: &Outcome, report: &mut Report) {
     let (memory, pages) = (std::mem::take(&mut early.at_zones), early.pages);
     memory_map::replay_zones(boot, &memory, map.max_pfn, report);
     compare_totals(boot, &memory, pages, report);
-
-    let missing = [
-        (report.count(Fact::Allocations) == 0, "there is no allocation in it"),
-        (boot.dumps() == 0, "there is no dump of memblock in it"),
-        (boot.dumps() == 1, "the second dump of memblock is not in it"),
-        (!boot.reached_handover(), "it ends before memory is handed over to the page allocator"),
-    ];
-    if let Some((_, what)) = missing.iter().find(|(missing, _)| *missing)
-        && !boot.panicked()
-    {
-        report.cannot_use(format!("memblock=debug is on its command line, but {what}: it is cut off or was filtered (log_buf_len=4M keeps more)"));
-    }
 }
 
 /// Replays a log of a machine in daily use.

@@ -47,7 +47,7 @@ fn compare_calls(
 
 /// Returns the places between which the first dump, or the hand-over, has not been yet.
 fn before_dump(boot: &Boot<'_>) -> (usize, usize) {
-    (0, boot.dump(0).unwrap_or(0))
+    (0, boot.dump(0).unwrap_or(boot.entries().len()))
 }
 
 fn early(boot: &Boot<'_>) -> (usize, usize) {

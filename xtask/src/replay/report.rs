@@ -197,6 +197,11 @@ impl Report {
         self.unusable.get_or_insert(why.into());
     }
 
+    /// Forgets what is missing behind a line: the log ends there.
+    pub(super) fn forget_missing_from(&mut self, line: usize) {
+        self.mismatches.retain(|m| m.got.is_some() || m.line < line);
+    }
+
     pub(super) fn finish(mut self) -> Self {
         self.mismatches.sort_by_key(|m| m.line);
         if self.counts.values().sum::<usize>() == 0 && self.mismatches.is_empty() {

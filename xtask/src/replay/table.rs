@@ -9,9 +9,10 @@ use super::report::{Fact, Report};
 use super::trace::Trace;
 use crate::dmesg::{self, Edit, Entry, Event, Function};
 use e820::{
-    Error, MAX_ARCH_PFN, MAX_ARCH_PFN_5_LEVEL, Map, add_kernel_range, apply_parameters, end_of_low_ram_pfn,
+    Error, Line, MAX_ARCH_PFN, MAX_ARCH_PFN_5_LEVEL, Map, add_kernel_range, apply_parameters, end_of_low_ram_pfn,
     end_of_ram_pfn, finish_early_params, memory_setup, memory_setup_extended, print_nosave, print_ram_buffers,
-    range_remove_print, range_update_print, reserve_setup_data, setup_pci_gap, trim_bios_range, trim_uncached,
+    range_remove_print, range_update_print, reserve_setup_data, sanitize_print, setup_pci_gap, trim_bios_range,
+    trim_uncached,
 };
 use handoff::{Log as _, MemoryKind, PhysRange, RawEntry};
 
@@ -60,7 +61,9 @@ pub(super) fn replay(boot: &Boot<'_>, report: &mut Report) -> Outcome {
     let found: Vec<_> = found.into_iter().filter(|e| !extra.iter().any(|x| x.1 == e.line)).map(Found::from).collect();
     compare(report, Fact::MapLines, &expected, &found, around);
     if script.adopted {
-        report.advise("the map after the MTRRs was taken over: the log does not tell what they cache");
+        report.advise(
+            "what the MTRRs do not cache was taken from the lines of the edits: the log does not tell it otherwise",
+        );
     }
     if boot.firmware.raw.is_none() {
         report.advise(
@@ -134,7 +137,7 @@ fn edits_only_the_log_has<'a>(
 struct Script<'a> {
     boot: &'a Boot<'a>,
     trace: Trace,
-    /// Whether a map was taken from the log instead of being predicted.
+    /// Whether an edit was taken from the log instead of being predicted.
     adopted: bool,
 }
 
@@ -286,12 +289,19 @@ impl<'a> Script<'a> {
         if let Some(cached) = self.boot.firmware.write_back.as_deref().filter(|_| !self.boot.is_amd()) {
             return Ok(trim_uncached(table, cached, max_pfn, &self.trace)? > 0);
         }
-        let Some(entry) = self.boot.entries().iter().find(|e| e.event == Event::MtrrTrimmed) else { return Ok(false) };
+        let entries = self.boot.entries();
+        let Some(warning) = entries.iter().position(|e| e.event == Event::MtrrTrimmed) else { return Ok(false) };
         self.adopted = true;
-        *table = Table::from_entries(printed::entries(self.boot, "modified").into_iter().map(|(_, entry)| entry))?;
-        self.trace.info(entry.text.as_str());
-        self.trace.info("update e820 for mtrr");
-        Map::Modified.print(table, &self.trace);
+        let from = entries.iter().position(|e| matches!(e.event, Event::LastPfn { .. })).unwrap_or(warning);
+        let mut lost = 0u64;
+        for entry in &entries[from.min(warning)..warning] {
+            let Event::Edit(Edit::Update { start, last, .. }) = entry.event else { continue };
+            let size = last.wrapping_sub(start).wrapping_add(1);
+            lost += range_update_print(table, start, size, MemoryKind::RAM, MemoryKind::RESERVED, &self.trace)?;
+        }
+        self.trace.warn(Line::MtrrTrimmed { mib: lost >> 20 });
+        self.trace.info(Line::MtrrUpdate);
+        sanitize_print(table, Map::Modified, &self.trace)?;
         Ok(true)
     }
 }

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Logs as people have them: kept by other tools, of a machine in daily use, broken or none at all.
+
+use crate::{captures, fixture, fixtures, lines_of, one, with_log};
+use proptest::prelude::*;
+use xtask::{Capture, Fact, Report, Verdict, replay};
+
+fn log_alone(name: &str) -> Capture {
+    Capture::from_log(name, fixture(name).dmesg)
+}
+
+fn text_of(line: &str) -> &str {
+    line.split_once("] ").map_or(line, |(_, text)| text)
+}
+
+#[test]
+fn kept_in_any_way() {
+    let original = log_alone("numa2-4g-c612");
+    let expected = one(&original);
+    let ways: [(&str, fn(&str) -> String); 9] = [
+        ("dmesg -t", |text| text.into()),
+        ("a serial console", |text| format!("\r[    0.000000] {text}\r")),
+        ("caller ids", |text| format!("[    0.000000][    T0] {text}")),
+        ("dmesg -T", |text| format!("[Fri Nov 22 13:21:07 2024] {text}")),
+        ("dmesg -x", |text| format!("kern  :info  : [    0.000000] {text}")),
+        ("dmesg -r", |text| format!("<6>[    0.000000] {text}")),
+        ("/dev/kmsg", |text| format!("6,17,0,-;{text}")),
+        ("journalctl -k", |text| format!("Nov 22 13:21:07 host kernel: {text}")),
+        ("journalctl -k -o short-iso", |text| format!("2024-11-22T13:21:07+0000 host kernel: [    0.000000] {text}")),
+    ];
+    for (way, kept) in ways {
+        let lines: Vec<_> = lines_of(&original).iter().map(|line| kept(text_of(line))).collect();
+        let report = one(&with_log(&original, &lines));
+        assert_eq!(report.verdict(), Verdict::Equal, "{way}: {report}");
+        for fact in [Fact::MapLines, Fact::Allocations, Fact::DumpLines, Fact::Pairs, Fact::ZoneLines] {
+            assert_eq!(report.count(fact), expected.count(fact), "{way}: {fact:?}");
+        }
+    }
+}
+
+/// Drops what only `memblock=debug` makes a kernel say.
+fn of_daily_use(capture: &Capture) -> Capture {
+    let starts = ["memblock", "MEMBLOCK", " memory", " reserved", "Could not allocate"];
+    let kept = lines_of(capture).into_iter().filter(|l| !starts.iter().any(|s| text_of(l).starts_with(s)));
+    let lines: Vec<_> = kept.map(|line| line.replace(" memblock=debug", "")).collect();
+    with_log(&Capture::from_log(capture.name.clone(), ""), &lines)
+}
+
+#[test]
+fn without_memblock_debug_the_rest_is_compared() {
+    for capture in captures(&fixtures()) {
+        let report = one(&of_daily_use(&capture));
+        assert_eq!(report.verdict(), Verdict::Equal, "{report}");
+        assert!(report.count(Fact::MapLines) >= 9 && report.count(Fact::ZoneLines) >= 9, "{report}");
+        assert!(report.count(Fact::CrashDecisions) >= 1 && report.count(Fact::Totals) == 1, "{report}");
+        assert!(report.to_string().contains("add it (and log_buf_len=4M) to its command line"), "{report}");
+    }
+}
+
+#[test]
+fn without_memblock_debug_a_change_is_noticed() {
+    let daily = of_daily_use(&fixture("crash-high-low"));
+    for (from, to) in [
+        ("last_pfn = 0x240000", "last_pfn = 0x240001"),
+        ("Reserving 512MB of memory at", "Reserving 513MB of memory at"),
+        ("MB for crashkernel (System RAM: 8191MB)", "MB for crashkernel (System RAM: 8192MB)"),
+        ("On node 0, zone DMA: 97", "On node 0, zone DMA: 96"),
+        ("K/8388088K available", "K/8388084K available"),
+    ] {
+        let lines: Vec<_> = lines_of(&daily).iter().map(|line| line.replace(from, to)).collect();
+        assert_ne!(lines, lines_of(&daily), "{from}");
+        assert_eq!(one(&with_log(&daily, &lines)).verdict(), Verdict::Different, "{from}");
+    }
+}
+
+fn why(report: &Report) -> &str {
+    assert_eq!(report.verdict(), Verdict::Unusable, "{report}");
+    report.unusable().unwrap()
+}
+
+#[test]
+fn what_is_no_log_of_a_pc_is_named() {
+    for (file, words) in [
+        (&b""[..], "empty"),
+        (b" \n\n", "empty"),
+        (b"\x7fELF\x02\x01\x01\0\0\0", "not text"),
+        (b"Dear all,\nplease find attached\n", "no line of a kernel's log about memory"),
+        (b"[    0.000000] Booting Linux on physical CPU 0x0000000000 [0x410fd083]\n[    0.000000] Linux version 6.1.0\n[    0.000000] Machine model: Raspberry Pi 4\n", "only x86"),
+        (b"[    0.000000] Linux version 6.1.0\n[    0.000000] Command line: quiet\n[    0.000000] Zone ranges:\n", "no memory map"),
+        (b"[  812.000000] e820: reserve RAM buffer [mem 0x0009fc00-0x0009ffff]\n", "beginning is missing"),
+    ] {
+        let report = one(&Capture::from_log("x", file));
+        assert!(why(&report).contains(words), "{report}");
+    }
+}
+
+#[test]
+fn a_log_that_shows_too_little_is_not_equal() {
+    let capture = log_alone("pc-2g-plain");
+    let without = |dropped: fn(&str) -> bool| {
+        let lines: Vec<_> = lines_of(&capture).into_iter().filter(|line| !dropped(text_of(line))).collect();
+        one(&with_log(&capture, &lines))
+    };
+    let filtered: [fn(&str) -> bool; 3] = [
+        |text| text.starts_with("memblock_"),
+        |text| text.starts_with("MEMBLOCK") || text.starts_with(" memory") || text.starts_with(" reserved"),
+        |text| text.starts_with("memblock_") || text.starts_with("SLUB") || text.starts_with("Memory:"),
+    ];
+    for dropped in filtered {
+        let report = without(dropped);
+        assert_eq!(report.verdict(), Verdict::Unusable, "{report}");
+    }
+    let some = without(|text| text.starts_with("memblock_alloc") || text.contains("memblock_alloc_range_nid"));
+    assert_eq!(some.verdict(), Verdict::Different, "{some}");
+}
+
+/// Cut off anywhere: in the middle of a line too.
+#[test]
+fn a_log_that_is_cut_off_is_not_equal() {
+    let capture = log_alone("pc-128m");
+    let text = String::from_utf8(capture.dmesg.clone()).unwrap();
+    let end = text.find("SLUB: HWalign").unwrap();
+    for cut in (0..end).step_by(409) {
+        let reports = replay(&Capture::from_log("cut", text[..cut].to_owned()));
+        assert!(reports.iter().all(|r| r.verdict() == Verdict::Unusable), "cut after {cut} bytes: {}", reports[0]);
+    }
+    // The first lines are lost when the kernel's buffer is too small.
+    let later = text.find("MEMBLOCK").unwrap();
+    assert_eq!(one(&Capture::from_log("late", text[later..].to_owned())).verdict(), Verdict::Unusable);
+}
+
+/// A kernel that stops says so; up to there its log counts.
+#[test]
+fn a_panic_ends_a_log_as_well() {
+    let log = "Linux version 6.1.0\nCommand line: memblock=debug memmap=exactmap memmap=1G@0\n\
+               BIOS-provided physical RAM map:\n\
+               BIOS-e820: [mem 0x0000000000000000-0x000000000009fbff] usable\n\
+               BIOS-e820: [mem 0x0000000000100000-0x000000007ffdffff] usable\n\
+               Kernel panic - not syncing: Invalid user supplied memory map\n";
+    let report = one(&Capture::from_log("panic", log));
+    assert_eq!(report.verdict(), Verdict::Equal, "{report}");
+    assert_eq!(report.count(Fact::MapLines), 4);
+    let report = one(&Capture::from_log("no panic", log.replace("exactmap memmap=1G@0", "exactmap")));
+    assert_eq!(report.verdict(), Verdict::Equal, "an empty map cannot be used either: {report}");
+    let report = one(&Capture::from_log("no reason to", log.replace("memmap=1G@0", "memmap=1G@0 memmap=1K$0")));
+    assert_eq!(report.verdict(), Verdict::Different, "{report}");
+}
+
+/// What a line may be turned into.
+#[derive(Clone, Debug)]
+enum Damage {
+    Drop(usize),
+    Twice(usize),
+    Swap(usize, usize),
+    Byte(usize, usize, u8),
+    Number(usize, u64),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let at = 0usize..600;
+    prop_oneof![
+        at.clone().prop_map(Damage::Drop),
+        at.clone().prop_map(Damage::Twice),
+        (at.clone(), at.clone()).prop_map(|(a, b)| Damage::Swap(a, b)),
+        (at.clone(), 0usize..160, any::<u8>()).prop_map(|(line, at, byte)| Damage::Byte(line, at, byte)),
+        (at, prop_oneof![any::<u64>(), Just(u64::MAX), Just(0)]).prop_map(|(line, n)| Damage::Number(line, n)),
+    ]
+}
+
+fn apply(lines: &mut Vec<Vec<u8>>, damage: &Damage) {
+    let count = lines.len();
+    match *damage {
+        Damage::Drop(at) => _ = lines.remove(at % count),
+        Damage::Twice(at) => lines.insert(at % count, lines[at % count].clone()),
+        Damage::Swap(a, b) => lines.swap(a % count, b % count),
+        Damage::Byte(line, at, byte) => {
+            if let Some(b) = lines[line % count].get_mut(at) {
+                *b = byte;
+            }
+        }
+        Damage::Number(line, number) => {
+            let text = String::from_utf8_lossy(&lines[line % count]).into_owned();
+            if let Some((before, rest)) = text.split_once("0x") {
+                let rest = rest.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+                lines[line % count] = format!("{before}{number:#018x}{rest}").into_bytes();
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_log_makes_it_stumble(name in 0usize..64, damages in prop::collection::vec(damage(), 1..12)) {
+        let folders = Capture::find(&fixtures()).unwrap();
+        let capture = Capture::read(&folders[name % folders.len()]).unwrap();
+        let mut lines: Vec<Vec<u8>> = capture.dmesg.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+        for damage in &damages {
+            apply(&mut lines, damage);
+        }
+        let damaged = Capture { dmesg: lines.join(&b'\n'), ..capture };
+        for report in replay(&damaged).iter().chain(&replay(&Capture::from_log("alone", damaged.dmesg.clone()))) {
+            prop_assert!(!report.to_string().is_empty());
+        }
+    }
+}
