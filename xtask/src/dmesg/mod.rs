@@ -8,6 +8,8 @@ mod early;
 mod event;
 mod line;
 mod machine;
+#[cfg(test)]
+mod recorded;
 mod scan;
 mod table;
 

@@ -78,9 +78,7 @@ pub(super) fn check(boot: &Boot<'_>, map: &Outcome, memory: &[PhysRange], report
         } else if is("alloc_low_pages") {
             let (from, max) = mapping.window(from, max);
             asks(entry, request, PAGE, Some(from), Some(max))
-        } else if is("numa_alloc_distance")
-            || is_setup_arch(caller) && align == FRAME_BYTES && boot.is_for_ramdisk(entry)
-        {
+        } else if is("numa_alloc_distance") || is_setup_arch(caller) && boot.is_for_ramdisk(entry) {
             asks(entry, request, PAGE, START, Some(mapped))
         } else if is("swiotlb_init_remap") {
             // The buffer itself below 4 GiB, or anywhere if it may be; what describes it anywhere.

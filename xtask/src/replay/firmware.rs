@@ -217,7 +217,7 @@ fn cached(writes: &[Value]) -> Option<Vec<PhysRange>> {
     for range in cached {
         match fused.pop() {
             Some(last) if range.start() <= last.end() => {
-                fused.extend(PhysRange::new(last.start(), last.end().max(range.end())))
+                fused.extend(PhysRange::new(last.start(), last.end().max(range.end())));
             }
             last => fused.extend(last.into_iter().chain([range])),
         }

@@ -13,11 +13,14 @@ fn text_of(line: &str) -> &str {
     line.split_once("] ").map_or(line, |(_, text)| text)
 }
 
+/// Who keeps a log, and what he makes of a line.
+type Way = (&'static str, fn(&str) -> String);
+
 #[test]
 fn kept_in_any_way() {
     let original = log_alone("numa2-4g-c612");
     let expected = one(&original);
-    let ways: [(&str, fn(&str) -> String); 9] = [
+    let ways: [Way; 9] = [
         ("dmesg -t", |text| text.into()),
         ("a serial console", |text| format!("\r[    0.000000] {text}\r")),
         ("caller ids", |text| format!("[    0.000000][    T0] {text}")),

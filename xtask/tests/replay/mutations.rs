@@ -184,7 +184,7 @@ fn every_number_of_every_kind_of_line() {
     let mut seen = std::collections::BTreeSet::new();
     for (at, mutation) in every_mutation(&capture) {
         let words: String =
-            lines[at].split_once("] ").map_or("", |(_, t)| t).chars().filter(|c| c.is_ascii_alphabetic()).collect();
+            lines[at].split_once("] ").map_or("", |(_, t)| t).chars().filter(char::is_ascii_alphabetic).collect();
         let kind: String = words.chars().filter(|c| !c.is_ascii_hexdigit()).collect();
         if seen.insert((kind, mutation.what.clone())) {
             is_noticed(&capture, &lines, at, &mutation);
