@@ -28,7 +28,10 @@ fn clean(line: &str) -> &str {
 /// Returns what stands behind the mark of the kernel, if there is one.
 fn kernel_text(line: &str) -> Option<&str> {
     if let Some(text) = stamped(line) {
-        return Some(text);
+        // journalctl -o short-monotonic has the host and the program behind the time.
+        let is_host = |host: &str| host.strip_suffix(' ').map_or(host.is_empty(), |host| !host.contains(' '));
+        let named = text.split_once("kernel: ").filter(|(host, _)| is_host(host));
+        return Some(named.map_or(text, |(_, text)| text));
     }
     if let Some(record) = raw_record(line) {
         return Some(record);
@@ -97,6 +100,8 @@ mod tests {
             "6,339,0,-; memory.cnt  = 0x2",
             "Nov 22 13:21:07 host kernel:  memory.cnt  = 0x2",
             "2024-11-22T13:21:07+01:00 host kernel: [    0.000000]  memory.cnt  = 0x2",
+            "[    0.000000] host kernel:  memory.cnt  = 0x2",
+            "[    0.000000] kernel:  memory.cnt  = 0x2",
             " memory.cnt  = 0x2",
         ] {
             assert_eq!(kernel_lines(line).map(|l| l.text).collect::<Vec<_>>(), [" memory.cnt  = 0x2"], "{line}");
@@ -114,5 +119,6 @@ mod tests {
     fn without_marks_every_line_is_the_kernels() {
         assert_eq!(kernel_lines("one\n\ntwo").map(|l| l.number).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(kernel_lines("[x] y").next().unwrap().text, "[x] y");
+        assert_eq!(kernel_lines("[ 0.0] crashkernel: no").next().unwrap().text, "crashkernel: no");
     }
 }

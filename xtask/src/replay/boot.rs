@@ -173,6 +173,18 @@ impl<'a> Boot<'a> {
         })
     }
 
+    /// Returns whether the log leaves out of hibernation exactly what these lines say.
+    pub(super) fn tells_nosave(&self, lines: &[String]) -> bool {
+        let told = self.entries().iter().filter(|e| matches!(e.event, Event::Nosave { .. })).map(|e| &e.text);
+        told.eq(lines)
+    }
+
+    /// Returns whether the kernel tells of requests for physical memory; old ones tell of the answers only.
+    pub(super) fn tells_searches(&self) -> bool {
+        let told = |e: &Event<'_>| matches!(e, Event::Request(r) if r.function == "memblock_phys_alloc_range");
+        self.rules > Rules::V5_4 || self.events().any(told)
+    }
+
     pub(super) fn is_amd(&self) -> bool {
         self.events().any(|e| matches!(e, Event::Processor { amd: true }))
     }

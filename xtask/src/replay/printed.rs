@@ -4,7 +4,7 @@
 use super::boot::Boot;
 use crate::dmesg::{Edit, Event};
 use e820::SetupData;
-use handoff::{MemoryKind, RawEntry};
+use handoff::{FRAME_BYTES, MemoryKind, PhysRange, RawEntry, Rules};
 
 /// Returns the entries that the log shows of a map, with whose it is.
 pub(super) fn entries<'a>(boot: &Boot<'a>, whose: &str) -> Vec<(&'a str, RawEntry)> {
@@ -46,8 +46,9 @@ pub(super) fn firmware_entries<'a>(boot: &Boot<'a>) -> Vec<(&'a str, RawEntry)> 
     printed
 }
 
-/// Returns what the loader left in memory, from the lines that set it aside.
-pub(super) fn setup_data(boot: &Boot<'_>) -> Vec<SetupData> {
+/// Returns what the loader left in memory, from the lines that set it aside, and the rules by which they do: before 6.10
+/// they appear twice, for the kernel's own table and for that of kexec.
+pub(super) fn setup_data(boot: &Boot<'_>) -> (Vec<SetupData>, Rules) {
     const NOT_FOR_KEXEC: u32 = 9;
     let mut nodes: Vec<SetupData> = Vec::new();
     for event in boot.events() {
@@ -55,11 +56,37 @@ pub(super) fn setup_data(boot: &Boot<'_>) -> Vec<SetupData> {
         let size = last.wrapping_sub(*start).wrapping_add(1);
         let node = SetupData { addr: *start, size, kind: NOT_FOR_KEXEC, target: None };
         match nodes.last_mut().filter(|n| (n.addr, n.size) == (node.addr, node.size)) {
-            Some(twice) => twice.kind = 0, // once for the kernel's own table, once for that of kexec
+            Some(twice) => twice.kind = 0,
             None => nodes.push(node),
         }
     }
-    nodes
+    let twice = nodes.iter().any(|n| n.kind == 0);
+    (nodes, if twice { Rules::V6_1 } else { Rules::V6_12 })
+}
+
+/// Returns the lines of what hibernation leaves out, in the form of kernels before the one that gets partial frames right
+/// (6.1.192, 6.12.117): a line for each entry that is not RAM and for each gap between entries.
+pub(super) fn nosave_by_entry(entries: &[RawEntry], limit_pfn: u64) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut tell = |from: u64, to: u64| {
+        if let Some(range) = PhysRange::new(from.saturating_mul(FRAME_BYTES), to.saturating_mul(FRAME_BYTES)) {
+            let (start, last) = (range.start(), range.end() - 1);
+            lines.push(format!("PM: hibernation: Registered nosave memory: [mem {start:#010x}-{last:#010x}]"));
+        }
+    };
+    let mut next = 0;
+    for e in entries {
+        let first = e.addr.div_ceil(FRAME_BYTES);
+        tell(next, first);
+        next = e.addr.wrapping_add(e.size) / FRAME_BYTES;
+        if !e.kind.is_ram() {
+            tell(first, next);
+        }
+        if next >= limit_pfn {
+            break;
+        }
+    }
+    lines
 }
 
 /// Returns the type that prints like that.

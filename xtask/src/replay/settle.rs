@@ -68,7 +68,7 @@ impl Early<'_, '_> {
 
     pub(super) fn settle_all(&mut self, fact: Fact, found: &[usize]) -> bool {
         let mut expected = self.trace.take();
-        if self.boot.rules == Rules::V5_4 {
+        if !self.boot.tells_searches() {
             expected.retain(|line| !line.starts_with("memblock_phys_alloc_range: "));
         }
         let entries = self.boot.entries();

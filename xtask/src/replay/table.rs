@@ -175,8 +175,11 @@ impl<'a> Script<'a> {
         let mut kexec = table.clone();
         let user_map = apply_parameters(&mut table, &boot.command_line, log);
         add_efi_map(&mut table, boot)?;
-        let nodes = boot.firmware.setup_data.clone().unwrap_or_else(|| printed::setup_data(boot));
-        reserve_setup_data(&mut table, &mut kexec, &nodes, boot.rules, log)?;
+        let (nodes, rules) = match &boot.firmware.setup_data {
+            Some(nodes) => (nodes.clone(), boot.rules),
+            None => printed::setup_data(boot),
+        };
+        reserve_setup_data(&mut table, &mut kexec, &nodes, rules, log)?;
         if user_map && finish_early_params(&mut table, log).is_err() {
             outcome.panicked = true;
             return Ok(());
@@ -225,7 +228,12 @@ impl<'a> Script<'a> {
             edit(&mut table, Place::Late)?;
         }
         if boot.has_hibernation() {
-            print_nosave(&table, outcome.max_pfn, log);
+            let by_entry = printed::nosave_by_entry(table.entries(), outcome.max_pfn);
+            if boot.tells_nosave(&by_entry) {
+                by_entry.iter().for_each(|line| log.info(line.as_str()));
+            } else {
+                print_nosave(&table, outcome.max_pfn, log);
+            }
         }
         if boot.reached_handover() || boot.events().any(|e| *e == Event::PciGap) {
             setup_pci_gap(&table, outcome.max_pfn, log);

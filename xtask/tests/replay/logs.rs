@@ -149,6 +149,84 @@ fn a_panic_ends_a_log_as_well() {
     assert_eq!(report.verdict(), Verdict::Different, "{report}");
 }
 
+/// A notebook: UEFI, memory of devices taken out of the map, and pages set aside when the map is in use already.
+#[test]
+fn a_machine_in_daily_use() {
+    let log = "\
+Linux version 6.11.0-19-generic (x)
+Command line: quiet splash
+BIOS-provided physical RAM map:
+BIOS-e820: [mem 0x0000000000000000-0x000000000009efff] usable
+BIOS-e820: [mem 0x000000000009f000-0x00000000000fffff] reserved
+BIOS-e820: [mem 0x0000000000100000-0x000000003fffffff] usable
+BIOS-e820: [mem 0x0000000040000000-0x0000000040ffffff] reserved
+BIOS-e820: [mem 0x0000000041000000-0x0000000041ffffff] ACPI NVS
+BIOS-e820: [mem 0x0000000042000000-0x0000000042000fff] usable
+BIOS-e820: [mem 0x00000000c0000000-0x00000000cfffffff] reserved
+BIOS-e820: [mem 0x0000000100000000-0x00000001bfffffff] usable
+e820: update [mem 0x30000018-0x30010057] usable ==> usable
+extended physical RAM map:
+reserve setup_data: [mem 0x0000000000000000-0x000000000009efff] usable
+reserve setup_data: [mem 0x000000000009f000-0x00000000000fffff] reserved
+reserve setup_data: [mem 0x0000000000100000-0x0000000030000017] usable
+reserve setup_data: [mem 0x0000000030000018-0x0000000030010057] usable
+reserve setup_data: [mem 0x0000000030010058-0x000000003fffffff] usable
+reserve setup_data: [mem 0x0000000040000000-0x0000000040ffffff] reserved
+reserve setup_data: [mem 0x0000000041000000-0x0000000041ffffff] ACPI NVS
+reserve setup_data: [mem 0x0000000042000000-0x0000000042000fff] usable
+reserve setup_data: [mem 0x00000000c0000000-0x00000000cfffffff] reserved
+reserve setup_data: [mem 0x0000000100000000-0x00000001bfffffff] usable
+efi: Remove mem88: MMIO range=[0xc0000000-0xcfffffff] (256MB) from e820 map
+e820: remove [mem 0xc0000000-0xcfffffff] reserved
+e820: update [mem 0x00000000-0x00000fff] usable ==> reserved
+e820: remove [mem 0x000a0000-0x000fffff] usable
+last_pfn = 0x1c0000 max_arch_pfn = 0x400000000
+last_pfn = 0x42001 max_arch_pfn = 0x400000000
+e820: update [mem 0x2ca20000-0x2ca20fff] usable ==> reserved
+No NUMA configuration found
+Faking a node at [mem 0x0000000000000000-0x00000001bfffffff]
+NODE_DATA(0) allocated [mem 0x1bffd5000-0x1bfffffff]
+Zone ranges:
+  DMA      [mem 0x0000000000001000-0x0000000000ffffff]
+  DMA32    [mem 0x0000000001000000-0x00000000ffffffff]
+  Normal   [mem 0x0000000100000000-0x00000001bfffffff]
+  Device   empty
+Movable zone start for each node
+Early memory node ranges
+  node   0: [mem 0x0000000000001000-0x000000000009efff]
+  node   0: [mem 0x0000000000100000-0x000000003fffffff]
+  node   0: [mem 0x0000000042000000-0x0000000042000fff]
+  node   0: [mem 0x0000000100000000-0x00000001bfffffff]
+Initmem setup node 0 [mem 0x0000000000001000-0x00000001bfffffff]
+On node 0, zone DMA: 1 pages in unavailable ranges
+On node 0, zone DMA: 97 pages in unavailable ranges
+On node 0, zone DMA32: 8192 pages in unavailable ranges
+On node 0, zone Normal: 24575 pages in unavailable ranges
+PM: hibernation: Registered nosave memory: [mem 0x00000000-0x00000fff]
+PM: hibernation: Registered nosave memory: [mem 0x0009f000-0x000fffff]
+PM: hibernation: Registered nosave memory: [mem 0x2ca20000-0x2ca20fff]
+PM: hibernation: Registered nosave memory: [mem 0x30000000-0x30000fff]
+PM: hibernation: Registered nosave memory: [mem 0x30010000-0x30010fff]
+PM: hibernation: Registered nosave memory: [mem 0x40000000-0x40ffffff]
+PM: hibernation: Registered nosave memory: [mem 0x41000000-0x41ffffff]
+PM: hibernation: Registered nosave memory: [mem 0x42001000-0xffffffff]
+[mem 0x42001000-0xffffffff] available for PCI devices
+Memory: 3000000K/4193916K available (1K kernel code, 300000K reserved, 0K cma-reserved)
+";
+    let report = one(&Capture::from_log("notebook", log));
+    assert_eq!(report.verdict(), Verdict::Equal, "{report}");
+    assert!(report.count(Fact::MapLines) > 30, "{report}");
+    for (from, to) in [
+        ("remove [mem 0xc0000000-0xcfffffff] reserved", "remove [mem 0xc0000000-0xc0ffffff] reserved"),
+        ("update [mem 0x2ca20000-0x2ca20fff]", "update [mem 0x2ca20000-0x2ca21fff]"),
+        ("[mem 0x30000018-0x30010057] usable ==> usable", "[mem 0x30000018-0x30010157] usable ==> usable"),
+        ("memory: [mem 0x40000000-0x40ffffff]", "memory: [mem 0x40001000-0x40ffffff]"),
+    ] {
+        let report = one(&Capture::from_log("altered", log.replace(from, to)));
+        assert_eq!(report.verdict(), Verdict::Different, "{to}: {report}");
+    }
+}
+
 /// What a line may be turned into.
 #[derive(Clone, Debug)]
 enum Damage {
