@@ -49,7 +49,13 @@ pub(crate) fn check(
     match stage {
         StageId::E820 => known.agrees_with_map(&read(output)?),
         StageId::MEMBLOCK => known.agrees_with(&read::<Blocks>(output)?, &read::<MemoryMap>(input)?.ledger),
-        StageId::CRASHKERNEL => known.agrees_with(&read::<Crash>(output)?.blocks, &read::<Blocks>(input)?.ledger),
+        StageId::CRASHKERNEL => {
+            let Crash { blocks, main, low } = read(output)?;
+            known.agrees_with(&blocks, &read::<Blocks>(input)?.ledger)?;
+            let areas = [(Owner::CRASH, main), (Owner::CRASH_LOW, low)];
+            let owned = |(owner, area): (_, Option<_>)| area.is_none_or(|area| owns(&blocks.ledger, owner, area));
+            unless(!areas.into_iter().all(owned), "it gives the crash kernel what belongs to another")
+        }
         StageId::MEMMAP => {
             let frames = read::<Frames>(output)?;
             known.agrees_with(&frames.blocks, &read::<Crash>(input)?.blocks.ledger)?;
@@ -73,8 +79,13 @@ pub(crate) fn check(
 fn carried_on(before: &Ledger, after: &Ledger) -> Result<(), Why> {
     let sums = |ledger: &Ledger| (ledger.installed, ledger.firmware_ram, ledger.added);
     let mut claims = before.claims().iter().filter(|claim| claim.owner != Owner::REGION_ARRAYS);
-    let kept = claims.all(|c| after.claims().iter().any(|a| a.owner == c.owner && a.range.covers(c.range)));
+    let kept = claims.all(|claim| owns(after, claim.owner, claim.range));
     unless(!kept || sums(before) != sums(after), "its account forgets what the one before it said")
+}
+
+/// Returns whether an account gives the whole of a range to an owner.
+fn owns(ledger: &Ledger, owner: Owner, range: PhysRange) -> bool {
+    ledger.claims().iter().any(|claim| claim.owner == owner && claim.range.covers(range))
 }
 
 impl Known<'_> {

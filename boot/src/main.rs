@@ -84,7 +84,8 @@ fn boot(information: u64) -> Result<(), Exit> {
     let outcome = chain::run(&loader.programs, with).map_err(stage_failed)?;
 
     let pool_peak_bytes = pool.peak_bytes();
-    let mut kernel = adopt::adopt(&outcome, space, ram_end, cpu.giant_pages, &firmware.images, pool).map_err(failed)?;
+    let mut kernel = adopt::adopt(&outcome, space, ram_end, cpu.giant_pages, &firmware.images, pool)
+        .map_err(|error| failed(format_args!("what the last stage left: {error}")))?;
     let proof = self_test::run(&mut kernel.buddy).map_err(failed)?;
     let ticks = (start, clock::ticks());
     report::Report { kernel: &kernel, outcome: &outcome, proof, clock: &clock, pool_bytes, pool_peak_bytes, ticks }
