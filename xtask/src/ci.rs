@@ -82,7 +82,7 @@ fn lints() -> Result<()> {
         Cargo::new("clippy").packages(LIBRARIES).features(features).deny_warnings().run()?;
     }
     Cargo::new("clippy").for_image().packages(PRIVILEGED).arg("--bins").arg("--lib").deny_warnings().run()?;
-    Cargo::new("clippy").for_image().package("bootmem-rt").arg("--examples").deny_warnings().run()
+    Cargo::new("clippy").for_image().packages(["bootmem-rt", "bootmem-stages"]).arg("--examples").deny_warnings().run()
 }
 
 /// Each library alone, since crates built together lend each other features.

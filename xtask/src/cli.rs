@@ -127,7 +127,7 @@ pub(crate) struct Misbehave {
     pub(crate) kind: Misbehaviour,
 }
 
-/// What the hostile program knows to do, by its name on the command line.
+/// What a hostile program knows to do, by its name on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Misbehaviour {
     WriteKernel,
@@ -141,6 +141,33 @@ pub(crate) enum Misbehaviour {
     BadGrant,
     BadLog,
     BadSyscall,
+    BadExit,
+    Read,
+    Write,
+    Jump,
+    Log,
+    Grant,
+    Interrupt,
+    Instruction,
+    Flags,
+    Stack,
+    Forge,
+    LieOfRam,
+    LieOfImages,
+    LieOfNodes,
+    LieOfAccount,
+    LieOfReservation,
+    LieOfCrash,
+    LieOfPlace,
+    LieOfOwn,
+    LieOfCycle,
+    LieOfLink,
+    LieOfBlock,
+    LieOfZone,
+    LieOfSection,
+    LieOfLedger,
+    LieOfOwner,
+    LieOfFrame,
     Panic,
 }
 

@@ -62,12 +62,13 @@ fn compile(manifest: &Manifest) -> Result<Vec<Artifact>> {
     Cargo::new("build").for_image().packages(packages).artifacts()
 }
 
-/// Puts the hostile program in a stage's place.
+/// Puts the program that misbehaves so in a stage's place.
 fn replace(manifest: &mut Manifest, built: &mut Vec<Artifact>, misbehave: &Misbehave) -> Result<()> {
     let names = manifest.stage.iter().map(|s| s.name.clone()).collect::<Vec<_>>().join(", ");
     let stage = manifest.stage.iter_mut().find(|s| s.name == misbehave.stage);
     let stage = stage.ok_or_else(|| anyhow!("--misbehave: no stage `{}`, there are {names}", misbehave.stage))?;
-    let (package, bin) = ("bootmem-rt", "hostile");
+    let lies = misbehave.kind.name().starts_with("lie-");
+    let (package, bin) = if lies { ("bootmem-stages", "liar") } else { ("bootmem-rt", "hostile") };
     built.extend(Cargo::new("build").for_image().package(package).arg("--example").arg(bin).artifacts()?);
     stage.source = Source::Built { package: package.to_owned(), bin: bin.to_owned() };
     stage.budget_ms = stage.budget_ms.min(HOSTILE_BUDGET_MS);
