@@ -216,6 +216,9 @@ fn end(text: &str) -> Option<Event<'_>> {
     if let Some(words) = text.strip_prefix("Kernel panic - not syncing: ") {
         return Some(Event::Panic(words.trim_end()));
     }
+    if text.starts_with("kernel BUG at ") {
+        return Some(Event::Panic(text.trim_end()));
+    }
     if let Some(mut scan) = Scan::after(text, "Freeing ") {
         scan.until(" memory: ")?;
         let kib = scan.dec()?;

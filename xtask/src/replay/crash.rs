@@ -8,7 +8,7 @@ use super::infer::is_memory_map;
 use super::report::{Fact, Report};
 use super::trace::Trace;
 use crate::dmesg::{self, Event, Request};
-use handoff::{Bounds, EarlyMemory, FRAME_BYTES, Ledger, PhysRange, Region, Rules};
+use handoff::{Bounds, EarlyMemory, FRAME_BYTES, Ledger, PhysRange, Region};
 
 const SEARCH: &str = "memblock_phys_alloc_range";
 

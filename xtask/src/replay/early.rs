@@ -10,7 +10,7 @@ use super::table::Outcome;
 use super::trace::Trace;
 use crate::dmesg::{Call, Entry, Event, Function, Request};
 use handoff::{Bounds, Direction, Nid, Region, RegionFlags, Rules};
-use memblock::{Memblock, Policy};
+use memblock::{Fallback, Memblock, Policy};
 
 /// Early memory with room for what a log can hold.
 pub(super) type Machine = Memblock<1024, Trace>;
@@ -160,7 +160,7 @@ impl<'a, 'r> Early<'a, 'r> {
         });
         match follower {
             Some((at, Entry { event: Event::NodeData { .. }, .. })) => self.node_data(i, at),
-            Some((_, Entry { event: Event::Cma { .. }, .. })) => self.call(i, call),
+            Some((at, Entry { event: Event::Cma { mib, base }, .. })) => self.contiguous(i, at, call, (*mib, *base)),
             _ if self.boot.rules == Rules::V5_4 => {
                 self.report
                     .skip("requests that this version does not tell of, so that their answers were taken over", 1);
@@ -171,6 +171,40 @@ impl<'a, 'r> Early<'a, 'r> {
                 self.call_silently(call);
             }
         }
+    }
+
+    /// Places the area of the contiguous memory allocator; `at` is the line that says where it is.
+    ///
+    /// Linux: `dma_contiguous_reserve`, `cma_declare_contiguous_nid` (6.1).
+    fn contiguous(&mut self, i: usize, at: usize, call: &Call<'_>, (mib, base): (u64, u64)) {
+        const ALIGN: u64 = 2 << 20;
+        const ABOVE: u64 = 4 << 30;
+        let told = &self.boot.entries()[at];
+        if (call.base, call.size() >> 20) != (base, mib) {
+            let expected = format!("{} MiB at {:#x}, as reserved", call.size() >> 20, call.base);
+            self.report.wrong(Fact::Pairs, told.line, Some(expected), told.text.as_str());
+        }
+        if self.boot.has_parameter("hugetlb_cma") {
+            return self.call(i, call); // per node, by sizes that are not told
+        }
+        let (size, end) = (call.size(), self.memory.end_of_dram());
+        let limit = end.min(self.map.max_pfn.saturating_mul(4096));
+        let bounds = |min| Bounds { size, align: ALIGN, min, max: limit, nid: Nid::NONE };
+        let direction = self.memory.direction();
+        let mut ours = None;
+        if direction == Direction::TopDown && end >= ABOVE.saturating_add(size) {
+            // Above 4 GiB the lowest place, to leave memory that devices can reach.
+            self.memory.set_direction(Direction::BottomUp);
+            ours = self.memory.alloc_range_nid(bounds(ABOVE), Fallback::Never).ok();
+            self.memory.set_direction(direction);
+        }
+        let ours = ours.or_else(|| self.memory.alloc_range_nid(bounds(0), Fallback::Never).ok());
+        self.report.equal(Fact::Operations, 1);
+        self.report.equal(Fact::Allocations, 1);
+        let mut found = vec![i];
+        found.extend(self.consequences(i, None));
+        self.follow(ours, size, &found);
+        self.settle_all(Fact::Allocations, &found);
     }
 
     fn call_silently(&mut self, call: &Call<'_>) {

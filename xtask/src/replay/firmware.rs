@@ -65,8 +65,11 @@ impl Firmware {
         if let Some(synth) = capture.synth.as_deref().and_then(|text| serde_json::from_slice::<Value>(text).ok()) {
             firmware.synth(&synth);
         }
-        if firmware.efi.is_empty() {
-            firmware.efi = entries.iter().filter_map(efi_line).collect();
+        // With `efi=debug` the map is printed after `efi_fake_mem=` changed it.
+        let printed: Vec<_> = entries.iter().filter_map(efi_line).collect();
+        let is_faked = entries.iter().any(|e| matches!(e.event, Event::CommandLine(l) if l.contains("efi_fake_mem=")));
+        if firmware.efi.is_empty() || is_faked && !printed.is_empty() {
+            firmware.efi = printed;
         }
         firmware.srat = capture.srat.as_deref().and_then(srat_lines);
         firmware

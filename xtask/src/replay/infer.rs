@@ -6,7 +6,7 @@ use super::boot_services;
 use super::early::{Early, maps_memory};
 use super::nodes;
 use super::report::{Fact, Report};
-use crate::dmesg::{Array, Edit, Event, Function};
+use crate::dmesg::{Array, Call, Edit, Entry, Event, Function};
 use handoff::{Direction, PhysRange, RegionFlags, Rules};
 
 /// Until all memory is mapped, arrays may only grow into the first megabyte.
@@ -269,7 +269,11 @@ pub(super) fn before_the_log(boot: &Boot<'_>, report: &mut Report) -> Vec<(u64, 
     // What is told of must be in the dump.
     for entry in before {
         let Event::Call(call) = entry.event else { continue };
-        let is_reserve = call.function == Function::Reserve && call.size() > 0;
+        let freed = |e: &Entry<'_>| {
+            let of_range = |c: &Call<'_>| c.function == Function::Free && c.base <= call.last && call.base <= c.last;
+            matches!(&e.event, Event::Call(c) if of_range(c))
+        };
+        let is_reserve = call.function == Function::Reserve && call.size() > 0 && !before.iter().any(freed);
         let inside = |d: &PhysRange| d.start() <= call.base && call.base <= call.last && call.last < d.end();
         if is_reserve && !dumped.iter().any(inside) {
             let expected = Some("a range that is in the dump".to_owned());

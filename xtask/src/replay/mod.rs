@@ -142,8 +142,10 @@ fn replay_boot(name: String, capture: &Capture, log: &Log<'_>) -> Report {
     } else if !map.at_setup.is_empty() {
         replay_without_debug(&boot, &map, &mut report);
     }
-    if boot.is_cut_off() {
+    if !boot.reached_handover() {
         report.forget_missing_from(boot.last_entry_line());
+    }
+    if boot.is_cut_off() {
         report.cannot_use(
             "it ends before memory is handed over to the page allocator: it is cut off (what is there was compared)",
         );

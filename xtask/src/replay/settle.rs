@@ -5,7 +5,6 @@ use super::difference::{Found, compare};
 use super::early::{Early, is_allocation, is_grown, is_growth, is_memblock};
 use super::report::{Fact, Report};
 use crate::dmesg::{Call, Event};
-use handoff::Rules;
 use memblock::Error;
 
 impl Early<'_, '_> {
