@@ -5,6 +5,14 @@
 //! shows as decided - maps, addresses, regions, nodes, flags, words - is predicted and compared, line by line. What Linux
 //! does in silence is in `infer`. Nothing counts as equal that was not compared, and a log that shows too little to
 //! compare is an error of its own.
+//!
+//! # Limits
+//! - What is only asked for cannot be wrong: without the files of a capture, the printed map of the firmware and its
+//!   nodes are taken as they stand, as long as what follows from them fits.
+//! - The rules are those of 5.4, 6.1 and 6.12, chosen by version. Kernels between them may differ in details, and those of
+//!   distributions may have changes of their own.
+//! - Of the line that sums memory up, what is present and what is reserved follow; what is available, and the sizes of the
+//!   kernel's parts, do not.
 
 mod boot;
 mod boot_services;

@@ -102,20 +102,24 @@ fn shows_later(text: &str) -> bool {
     CALLERS.iter().any(|caller| text.contains(caller)) || text.starts_with("memblock_phys_free")
 }
 
-/// Returns whether the report names line `at`, or the place where it was, counted from 1.
-fn names(report: &Report, at: usize, dropped: bool) -> bool {
+/// Returns whether the report names line `at`, counted from 1, or the place where it was, or its words.
+fn names(report: &Report, at: usize, dropped: Option<&str>) -> bool {
     let near = |line: usize| line.abs_diff(at) <= 1;
-    // Of two equal lines, either may be the one that is missing.
-    let between = |after: usize, before: usize| after <= at && at <= before + usize::from(!dropped);
+    let between = |after: usize, before: usize| after < at && at <= before + usize::from(dropped.is_none());
+    // Of several equal lines, any may be the one that is missing.
+    let is_it = |expected: Option<&str>| expected.zip(dropped).is_some_and(|(e, d)| d.starts_with(e));
     report.unknown().iter().any(|(line, _)| near(*line))
-        || report.mismatches().iter().any(|m| near(m.line) || m.got.is_none() && between(m.after, m.line))
+        || report
+            .mismatches()
+            .iter()
+            .any(|m| near(m.line) || m.got.is_none() && (between(m.after, m.line) || is_it(m.expected.as_deref())))
 }
 
-/// Mutates line `at`, counted from 0, and panics unless that is noticed.
-fn is_noticed(capture: &Capture, lines: &[String], at: usize, mutation: &Mutation) {
-    let text = lines[at].split_once("] ").map_or(lines[at].as_str(), |(_, text)| text);
+/// Mutates line `at`, counted from 0; returns what is wrong with the report, if anything is.
+fn unnoticed(capture: &Capture, lines: &[String], at: usize, mutation: &Mutation) -> Option<String> {
+    let text = text_of(&lines[at]);
     if is_untold(text, &mutation.what) {
-        return;
+        return None;
     }
     let mut altered = lines.to_vec();
     match &mutation.line {
@@ -123,16 +127,23 @@ fn is_noticed(capture: &Capture, lines: &[String], at: usize, mutation: &Mutatio
         None => _ = altered.remove(at),
     }
     let report = one(&with_log(capture, &altered));
-    let place = format!(
-        "{}, line {}, {}: {:?}",
-        capture.name,
-        at + 1,
-        mutation.what,
-        mutation.line.as_ref().unwrap_or(&lines[at])
-    );
-    assert_ne!(report.verdict(), Verdict::Equal, "{place}");
-    let named = report.unusable().is_some() || names(&report, at + 1, mutation.line.is_none());
-    assert!(named || shows_later(text), "{place}\n{report}");
+    let dropped = mutation.line.is_none().then_some(text);
+    let noticed = report.verdict() != Verdict::Equal;
+    let named = report.unusable().is_some() || names(&report, at + 1, dropped) || shows_later(text);
+    (!noticed || !named).then(|| {
+        let line = mutation.line.as_ref().unwrap_or(&lines[at]);
+        format!("{}, line {}, {}: {line:?}\n{report}", capture.name, at + 1, mutation.what)
+    })
+}
+
+fn is_noticed(capture: &Capture, lines: &[String], at: usize, mutation: &Mutation) {
+    if let Some(wrong) = unnoticed(capture, lines, at, mutation) {
+        panic!("{wrong}");
+    }
+}
+
+fn text_of(line: &str) -> &str {
+    line.split_once("] ").map_or(line, |(_, text)| text)
 }
 
 /// Every relevant line with each of its mutations.
@@ -198,12 +209,14 @@ fn every_number_of_every_kind_of_line() {
 #[ignore = "takes minutes"]
 fn everything() {
     let folder = std::env::var_os("BOOTMEM_ORACLE").map_or_else(fixtures, |f| Path::new(&f).to_owned());
+    let mut wrong = Vec::new();
     for capture in captures(&folder) {
         let lines = lines_of(&capture);
         let all = every_mutation(&capture);
-        all.iter().for_each(|(at, mutation)| is_noticed(&capture, &lines, *at, mutation));
+        wrong.extend(all.iter().filter_map(|(at, mutation)| unnoticed(&capture, &lines, *at, mutation)));
         println!("{}: {} changes", capture.name, all.len());
     }
+    assert!(wrong.is_empty(), "{} unnoticed:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
