@@ -3,6 +3,7 @@
 
 use super::boot::{Boot, is_setup_arch};
 use super::crash;
+use super::difference::{Found, compare};
 use super::infer::{self, Silence};
 use super::memory_map;
 use super::report::{Fact, Report};
@@ -73,7 +74,30 @@ impl<'a, 'r> Early<'a, 'r> {
                 self.step(i);
             }
         }
+        self.discard();
         self.report.skip("after the hand-over, when memblock is no more", self.silence.late);
+    }
+
+    /// Arrays that moved into memory go to the page allocator when all is done.
+    ///
+    /// Linux: `memblock_discard` (6.1).
+    fn discard(&mut self) {
+        let Some(from) = self.boot.handover() else { return };
+        let entries = &self.boot.entries()[from..];
+        let of_arrays =
+            |e: &&Entry<'_>| matches!(&e.event, Event::Call(c) if c.caller.starts_with("memblock_discard+"));
+        let found: Vec<_> = entries.iter().filter(of_arrays).map(Found::from).collect();
+        // The first memory that is given back later shows that the log goes on long enough.
+        if found.is_empty() && !entries.iter().any(|e| matches!(e.event, Event::Freed { .. })) {
+            return;
+        }
+        let parts = self.memory.parts();
+        let moved = [parts.reserved.place, parts.memory.place].into_iter().flatten();
+        let late = moved.map(|r| format!("memblock_free_late: [{:#018x}-{:#018x}]", r.start(), r.end() - 1));
+        let expected: Vec<_> = late.collect();
+        self.silence.late -= found.len().min(self.silence.late);
+        let around = (self.boot.line_before(from), self.boot.log.last_line);
+        compare(self.report, Fact::Pairs, &expected, &found, around);
     }
 
     fn step(&mut self, i: usize) {
