@@ -18,7 +18,9 @@ pub(crate) fn strip(elf: &[u8]) -> Result<Vec<u8>> {
     let mut end = headers_end;
     for segment in segments.iter().filter(|s| s.p_type(Endianness::Little) == PT_LOAD) {
         let (offset, size) = segment.file_range(Endianness::Little);
-        end = end.max(offset.checked_add(size).ok_or_else(|| anyhow!("a segment ends beyond 2^64"))?);
+        if size > 0 {
+            end = end.max(offset.checked_add(size).ok_or_else(|| anyhow!("a segment ends beyond 2^64"))?);
+        }
     }
 
     let end = usize::try_from(end).context("a segment is larger than memory")?;
