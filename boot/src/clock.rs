@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Time: the time-stamp counter, and the local APIC's timer that interrupts a program every few milliseconds.
 
+use crate::console::say;
 use crate::gate::{SPURIOUS_VECTOR, TIMER_VECTOR};
 use crate::{phys, port};
 use core::arch::x86_64::{__cpuid, _rdtsc};
@@ -98,7 +99,11 @@ fn by_cpuid() -> (u64, u64) {
     let exact = crystal.map(|leaf| u64::from(leaf.ecx) * u64::from(leaf.ebx) / u64::from(leaf.eax));
     let core_mhz = leaf(0x16).map_or(0, |leaf| leaf.eax & 0xffff);
     let rounded = Some(u64::from(core_mhz) * 1_000_000).filter(|hz| *hz > 0);
-    (exact.or(rounded).unwrap_or(5_000_000_000), crystal.map_or(100_000_000, |leaf| leaf.ecx.into()))
+    let known = exact.or(rounded);
+    if known.is_none() {
+        say!("boot: no 8254, and the CPU does not say its frequency: all times are guesses");
+    }
+    (known.unwrap_or(5_000_000_000), crystal.map_or(100_000_000, |leaf| leaf.ecx.into()))
 }
 
 /// Returns how far the time-stamp counter and the APIC's timer get while the 8254 counts 10 ms, if there is one.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first hand-off: the firmware's map, what lies in memory, nodes and what is installed.
 
+use crate::console::say;
 use crate::multiboot::Loader;
 use crate::tables::Tables;
 use crate::{smbios, srat};
@@ -9,7 +10,7 @@ use handoff::{Firmware, Image, Ledger, Owner, PhysRange};
 /// Returns the first hand-off.
 ///
 /// # Errors
-/// Which list is too short for this machine.
+/// More lies in memory than the hand-off can say.
 pub(crate) fn collect(loader: &Loader, pool: PhysRange) -> Result<Firmware, &'static str> {
     let mut ledger = Ledger::new();
     ledger.installed = smbios::installed_bytes(Tables, loader.efi_system_table());
@@ -20,7 +21,10 @@ pub(crate) fn collect(loader: &Loader, pool: PhysRange) -> Result<Firmware, &'st
         firmware.images.push(image).map_err(|_| "too many things lie in memory")?;
     }
     if let Some((root, entry_bytes)) = loader.acpi_root() {
-        firmware.affinity = srat::affinities(Tables, root, entry_bytes)?;
+        match srat::affinities(Tables, root, entry_bytes) {
+            Ok(affinity) => firmware.affinity = affinity,
+            Err(why) => say!("boot: SRAT: {why}: all memory counts as one node"),
+        }
     }
     Ok(firmware)
 }

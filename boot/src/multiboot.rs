@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the loader says: command line, memory map, stage programs, where the firmware's tables are.
 
-use crate::{paging, phys};
+use crate::console::say;
+use crate::{map, paging, phys};
 use handoff::abi::COMMAND_LINE_BYTES;
 use handoff::{Image, MemoryKind, Owner, PhysRange, RAW_ENTRIES, RawEntry, StageId};
 use heapless::{String, Vec};
@@ -66,16 +67,11 @@ impl Loader {
         own.chain(self.programs.iter().map(|p| Image { range: p.elf, owner: Owner::STAGE_IMAGES }))
     }
 
-    /// Returns the address after the last byte of RAM.
-    pub(crate) fn ram_end(&self) -> u64 {
-        let ram = self.map.iter().filter(|entry| entry.kind == MemoryKind::RAM);
-        ram.map(|entry| entry.addr.saturating_add(entry.size)).max().unwrap_or(0)
-    }
-
     /// Returns the address of the ACPI root table and the bytes of an entry in it.
     pub(crate) fn acpi_root(&self) -> Option<(u64, usize)> {
         let new = self.information.rsdp_v2_tag().map(|tag| (tag.xsdt_address() as u64, 8));
-        new.or_else(|| self.information.rsdp_v1_tag().map(|tag| (tag.rsdt_address() as u64, 4)))
+        new.filter(|(address, _)| *address != 0)
+            .or_else(|| self.information.rsdp_v1_tag().map(|tag| (tag.rsdt_address() as u64, 4)))
     }
 
     /// Returns the address of the EFI system table.
@@ -103,12 +99,13 @@ fn memory_map(information: &BootInformation<'_>) -> Result<Vec<RawEntry, RAW_ENT
         size: area.size(),
         kind: MemoryKind(area.typ().val()),
     };
-    let mut map = Vec::new();
-    tag.memory_areas()
-        .iter()
-        .try_for_each(|area| map.push(entry(area)))
-        .map_err(|_| "the memory map has over 128 entries")?;
-    Ok(map)
+    let entries = tag.memory_areas().iter().map(entry);
+    let count = entries.clone().count();
+    map::collect(entries, |RawEntry { addr, size, kind }| {
+        say!(
+            "boot: the firmware's map has {count} entries, {RAW_ENTRIES} fit: left out {size:#x} bytes at {addr:#x} ({kind})"
+        );
+    })
 }
 
 fn programs(information: &BootInformation<'_>) -> Result<Vec<Program, PROGRAMS>, &'static str> {

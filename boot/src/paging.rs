@@ -133,7 +133,7 @@ impl AddressSpace {
         for (part, rights) in parts.into_iter().chain([data]).filter_map(|(part, rights)| Some((part?, rights))) {
             space.map(part, part.start(), rights, Who::Boot, frames)?;
         }
-        if let Some(memory) = PhysRange::new(0, ram_end.max(1 << 32).next_multiple_of(1 << 30)) {
+        if let Some(memory) = PhysRange::new(0, ram_end.next_multiple_of(1 << 30)) {
             space.map(memory, phys::DIRECT_MAP.as_u64(), Rights::Data, Who::Boot, frames)?;
         }
         Ok(space)

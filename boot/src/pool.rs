@@ -2,8 +2,9 @@
 //! The boot pool: everything boot needs beyond its own image - page tables, stacks, exchange buffers, stage memory - from
 //! one place that is in the ledger and is given back at the end.
 
+use crate::map::lowest_place;
 use crate::phys;
-use handoff::{FRAME_BYTES, MemoryKind, PhysRange, RawEntry};
+use handoff::{FRAME_BYTES, PhysRange, RawEntry};
 use x86_64::structures::paging::{FrameAllocator, PhysFrame, Size4KiB};
 
 /// Bytes for one running stage and the exchange buffers.
@@ -30,22 +31,7 @@ impl Pool {
 
     /// Returns a pool of that many bytes at the lowest place that is RAM above 1 MiB, below 4 GiB and not `taken`.
     pub(crate) fn place(bytes: u64, map: &[RawEntry], taken: &[PhysRange]) -> Option<Self> {
-        let ram = |e: &&RawEntry| e.kind == MemoryKind::RAM;
-        let not_ram =
-            map.iter().filter(|e| e.kind != MemoryKind::RAM).filter_map(|e| PhysRange::capped(e.addr, e.size));
-        let obstacles = || not_ram.clone().chain(taken.iter().copied());
-        // The lowest free place starts at the start of an entry or at the end of an obstacle.
-        let starts = map.iter().map(|e| e.addr).chain(obstacles().map(PhysRange::end));
-
-        starts
-            .map(|start| start.max(1 << 20).next_multiple_of(FRAME_BYTES))
-            .filter_map(|start| PhysRange::from_size(start, bytes))
-            .filter(|place| place.end() <= 1 << 32 && !obstacles().any(|o| o.overlaps(*place)))
-            .filter(|place| {
-                map.iter().filter(ram).any(|e| PhysRange::capped(e.addr, e.size).is_some_and(|r| r.covers(*place)))
-            })
-            .min()
-            .map(|range| Self { range, next: range.start(), peak: 0 })
+        lowest_place(bytes, map, taken).map(|range| Self { range, next: range.start(), peak: 0 })
     }
 
     /// Returns where the pool lies.

@@ -19,13 +19,10 @@ const EFI_SMBIOS: [[u8; 16]; 2] = [
 
 /// Returns the bytes of all memory devices, or `None` if the firmware does not say.
 pub(crate) fn installed_bytes(tables: Tables, efi_system_table: Option<u64>) -> Option<u64> {
-    let entry = match efi_system_table {
-        Some(table) => efi_entry(tables, table)?,
-        None => bios_entry(tables)?,
-    };
+    let entry = efi_system_table.and_then(|table| efi_entry(tables, table)).or_else(|| bios_entry(tables))?;
     let structures = tables.bytes(entry.smbios_address(), entry.smbios_len().into())?;
     let devices = Structures(structures).filter(|structure| structure[0] == MEMORY_DEVICE);
-    Some(devices.filter_map(device_bytes).sum()).filter(|sum| *sum > 0)
+    Some(devices.filter_map(device_bytes).fold(0, u64::saturating_add)).filter(|sum| *sum > 0)
 }
 
 /// The type of a structure that describes a memory device.

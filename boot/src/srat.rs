@@ -25,8 +25,8 @@ pub(crate) fn affinities(
 ) -> Result<Vec<Affinity, AFFINITIES>, &'static str> {
     let mut ranges = Vec::new();
     let addresses = table(tables, root).into_iter().flat_map(|root| root[HEADER_BYTES..].chunks_exact(entry_bytes));
-    let mut found = addresses.filter_map(|address| table(tables, number(address)));
-    let Some(srat) = found.find(|table| table.starts_with(b"SRAT")) else { return Ok(ranges) };
+    let srats = addresses.map(number).filter(|at| tables.bytes(*at, 4) == Some(b"SRAT"));
+    let Some(srat) = srats.filter_map(|address| table(tables, address)).next() else { return Ok(ranges) };
 
     let mut domains: Vec<u32, NODES> = Vec::new();
     let mut node = |domain: u32| match domains.iter().position(|d| *d == domain) {

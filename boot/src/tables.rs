@@ -9,9 +9,13 @@ use handoff::PhysRange;
 pub(crate) struct Tables;
 
 impl Tables {
-    /// Returns the bytes of a table, if they lie where firmware tables lie: below 4 GiB.
+    /// Returns the bytes of a table, if they lie where firmware tables lie: below 4 GiB. None that is read has more than
+    /// 1 MiB; what claims to have is garbage, and might reach over devices.
     pub(crate) fn bytes(self, address: u64, size: u64) -> Option<&'static [u8]> {
-        let range = PhysRange::from_size(address, size).filter(|range| address != 0 && range.end() <= 1 << 32)?;
+        let range = PhysRange::from_size(address, size)?;
+        if address == 0 || range.end() > 1 << 32 || size > 1 << 20 {
+            return None;
+        }
         // SAFETY: the first 4 GiB are always mapped. Tables lie in memory that the map does not call usable or that this
         // boot has not given to anybody yet, so nobody writes there while they are read.
         Some(unsafe { phys::bytes(range) })
