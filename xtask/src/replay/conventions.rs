@@ -145,7 +145,7 @@ impl Mapping {
         let (mut steps, mut highest) = (vec![top], 0);
         while last > LOWEST {
             let start = if last > step { ((last - 1) / step * step).max(LOWEST) } else { LOWEST };
-            mapped += mapped_in(start, last).map(PhysRange::size).sum::<u64>();
+            mapped = mapped_in(start, last).map(PhysRange::size).fold(mapped, u64::saturating_add);
             highest = highest.max(mapped_in(start, last).map(PhysRange::end).max().unwrap_or(0));
             last = start;
             steps.push(last);

@@ -201,7 +201,7 @@ fn replay_without_debug(boot: &Boot<'_>, map: &Outcome, report: &mut Report) {
         let plan = nodes::plan(boot, &memory, map.max_pfn, report);
         _ = nodes::register(&mut memory, &plan.blocks);
     }
-    let total = map.at_setup.iter().filter(|e| e.kind.is_ram()).map(|e| e.size).sum();
+    let total = map.at_setup.iter().filter(|e| e.kind.is_ram()).map(|e| e.size).fold(0, u64::saturating_add);
     crash::replay_lines(boot, &ranges, total, report);
     if boot.firmware.efi.is_empty() && boot.has_parameter_value("kernelcore", "mirror") {
         let zones = boot.events().filter(|e| matches!(e, Event::Zone)).count();
@@ -234,27 +234,31 @@ fn compare_totals(boot: &Boot<'_>, memory: &[Region], pages: Option<u64>, report
         }
     };
     let frames = memory.iter().filter_map(|r| PhysRange::capped(r.base, r.size)?.inward());
-    check("present", frames.map(PhysRange::size).sum::<u64>() / 1024, Some(present));
+    check("present", frames.map(PhysRange::size).fold(0, u64::saturating_add) / 1024, Some(present));
     if let Some(pages) = pages {
         let handed = present.checked_sub(reserved).and_then(|left| left.checked_sub(cma));
         let later = if boot.rules >= handoff::Rules::V6_12 { freed_before(boot, at) } else { 0 };
-        check("handed over (present - reserved)", pages * FRAME_BYTES / 1024 + later, handed);
+        check("handed over (present - reserved)", (pages * FRAME_BYTES / 1024).saturating_add(later), handed);
     }
 }
 
 /// Returns the KiB that were given to the page allocator between the hand-over and a line; 6.12 prints its sum that late.
 fn freed_before(boot: &Boot<'_>, at: usize) -> u64 {
-    let mut kib = 0;
+    let mut kib = 0u64;
     let mut answered = None;
     for entry in &boot.entries()[..at] {
         match entry.event {
-            Event::Freed { kib: freed } => kib += freed,
+            Event::Freed { kib: freed } => kib = kib.saturating_add(freed),
             // Gigantic pages go to their own allocator.
             Event::Request(request) => {
                 answered = Some(request).filter(|r| infer::is_gigantic_page(boot.rules, r.caller));
             }
-            Event::Call(call) if call.function == dmesg::Function::FreeLate => kib += call.size() / 1024,
-            Event::Call(call) if early::is_allocation(&call) => kib += answered.take().map_or(0, |r| r.size / 1024),
+            Event::Call(call) if call.function == dmesg::Function::FreeLate => {
+                kib = kib.saturating_add(call.size() / 1024)
+            }
+            Event::Call(call) if early::is_allocation(&call) => {
+                kib = kib.saturating_add(answered.take().map_or(0, |r| r.size / 1024));
+            }
             _ => {}
         }
     }

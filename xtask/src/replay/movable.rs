@@ -51,9 +51,15 @@ fn spread(boot: &Boot<'_>, layout: &Layout) -> BTreeMap<u16, u64> {
     let wanted = |wanted: &str| {
         let value = parameters(&boot.command_line).filter(|(name, _)| *name == wanted).last()?.1?;
         let (number, used) = memparse(value.as_bytes());
-        Some(if value[used..].starts_with('%') { total * 100 * number / 10_000 } else { number / FRAME_BYTES })
+        Some(if value[used..].starts_with('%') {
+            total.saturating_mul(100).saturating_mul(number) / 10_000
+        } else {
+            number / FRAME_BYTES
+        })
     };
-    let movable = wanted("movablecore").filter(|n| *n > 0).map(|n| total - n.next_multiple_of(BLOCK_FRAMES).min(total));
+    let movable = wanted("movablecore")
+        .filter(|n| *n > 0)
+        .map(|n| total - n.checked_next_multiple_of(BLOCK_FRAMES).unwrap_or(total).min(total));
     let mut required = wanted("kernelcore").unwrap_or(0).max(movable.unwrap_or(0));
     let mut starts = BTreeMap::new();
     if required == 0 || required >= total {

@@ -179,7 +179,7 @@ fn ramdisk(boot: &Boot<'_>, _: &Outcome, report: &mut Report) {
     let expected = [
         format!("Allocated new RAMDISK: {}", mem(to, size)),
         format!("Move RAMDISK from {} to {}", mem(from, size), mem(to, size)),
-        free(from, from.wrapping_add(size).next_multiple_of(4096).wrapping_sub(from)),
+        free(from, (from.wrapping_add(size).wrapping_add(FRAME_BYTES - 1) & !(FRAME_BYTES - 1)).wrapping_sub(from)),
     ];
     let rest = &entries[first..(first + 3).min(entries.len())];
     let of_move = |e: &&Entry<'_>| match &e.event {
@@ -268,9 +268,9 @@ fn per_cpu(boot: &Boot<'_>, _: &Outcome, report: &mut Report) {
                 boot.events().filter_map(|e| if let Event::PerCpuUnits(words) = e { Some(*words) } else { None });
             let mut taken = units.by_ref().flat_map(units_of);
             for (base, size) in all("pcpu_fc_alloc+") {
-                for base in (0..(size / unit).min(MOST_UNITS)).map(|i| base + i * unit) {
-                    let kept = if taken.next().unwrap_or(true) { used * 4096 } else { 0 };
-                    expected.push(free(base + kept, unit.saturating_sub(kept)));
+                for base in (0..(size / unit).min(MOST_UNITS)).map(|i| base.wrapping_add(i * unit)) {
+                    let kept = if taken.next().unwrap_or(true) { used.saturating_mul(FRAME_BYTES) } else { 0 };
+                    expected.push(free(base.wrapping_add(kept), unit.saturating_sub(kept)));
                 }
             }
             expected.extend(layout.iter().chain(&lists).map(|(base, size)| free(*base, *size)));

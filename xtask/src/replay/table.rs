@@ -305,7 +305,8 @@ impl<'a> Script<'a> {
         for entry in &entries[from.min(warning)..warning] {
             let Event::Edit(Edit::Update { start, last, .. }) = entry.event else { continue };
             let size = last.wrapping_sub(start).wrapping_add(1);
-            lost += range_update_print(table, start, size, MemoryKind::RAM, MemoryKind::RESERVED, &self.trace)?;
+            let bytes = range_update_print(table, start, size, MemoryKind::RAM, MemoryKind::RESERVED, &self.trace)?;
+            lost = lost.saturating_add(bytes);
         }
         self.trace.warn(Line::MtrrTrimmed { mib: lost >> 20 });
         self.trace.info(Line::MtrrUpdate);

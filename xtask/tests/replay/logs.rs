@@ -269,8 +269,13 @@ fn apply(lines: &mut Vec<Vec<u8>>, damage: &Damage) {
     }
 }
 
+/// More of them: `PROPTEST_CASES=10000`.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn no_log_makes_it_stumble(name in 0usize..64, damages in prop::collection::vec(damage(), 1..12)) {
