@@ -254,7 +254,7 @@ fn freed_before(boot: &Boot<'_>, at: usize) -> u64 {
                 answered = Some(request).filter(|r| infer::is_gigantic_page(boot.rules, r.caller));
             }
             Event::Call(call) if call.function == dmesg::Function::FreeLate => {
-                kib = kib.saturating_add(call.size() / 1024)
+                kib = kib.saturating_add(call.size() / 1024);
             }
             Event::Call(call) if early::is_allocation(&call) => {
                 kib = kib.saturating_add(answered.take().map_or(0, |r| r.size / 1024));
