@@ -88,7 +88,8 @@ impl Frame {
 pub(crate) unsafe fn enter(cr3: u64, frame: &mut Frame) {
     // SAFETY: (1) Only this function and the assembly it calls use `gate_frame`, and boot runs on one CPU with interrupts
     // off. (2) The caller vouches for `cr3`; code, data and trap path of the gate lie in the gate sections. (3) Segments
-    // and flags in the frame are those of `Frame::start` or what the CPU stored in ring 3, so `iretq` enters ring 3.
+    // and flags in the frame are those of `Frame::start` or what the CPU stored in ring 3, so `iretq` enters ring 3. (4) The instruction pointer is canonical, so that
+    // `iretq` does not fault: the loader checks the entry point, and no program has code at the end of the lower half.
     unsafe {
         gate_frame = *frame;
         gate_enter(cr3);

@@ -49,13 +49,23 @@ impl Pool {
     /// # Errors
     /// [`PoolEmpty`] if there are not that many left.
     pub(crate) fn take(&mut self, bytes: u64) -> Result<PhysRange, PoolEmpty> {
+        self.take_filled(bytes, |_| ())
+    }
+
+    /// Takes whole frames, filled with zeros and then by `fill`.
+    ///
+    /// # Errors
+    /// [`PoolEmpty`] if there are not that many left.
+    pub(crate) fn take_filled(&mut self, bytes: u64, fill: impl FnOnce(&mut [u8])) -> Result<PhysRange, PoolEmpty> {
         let size = bytes.max(1).next_multiple_of(FRAME_BYTES);
         let taken = PhysRange::from_size(self.next, size).filter(|r| self.range.covers(*r)).ok_or(PoolEmpty)?;
         self.next = taken.end();
         self.peak = self.peak.max(self.next - self.range.start());
         // SAFETY: the pool lies in RAM below 4 GiB, which is always mapped, and the range has just been taken from it, so
         // nobody else uses it.
-        unsafe { phys::bytes_mut(taken) }.fill(0);
+        let bytes = unsafe { phys::bytes_mut(taken) };
+        bytes.fill(0);
+        fill(bytes);
         Ok(taken)
     }
 

@@ -77,6 +77,15 @@ impl Loaded {
         Ok(Self { space, entry, output })
     }
 
+    /// Returns up to `size` bytes of the program's memory, to the end of the page, if the program itself can read them.
+    pub(crate) fn readable(&mut self, address: u64, size: u64) -> Option<&[u8]> {
+        let physical = self.space.readable_by_program(address)?;
+        let range = PhysRange::from_size(physical, size.min(FRAME_BYTES - address % FRAME_BYTES))?;
+        // SAFETY: the page is mapped for the program, so it is RAM in the direct map; the program is not running, and
+        // nothing else writes to its memory while `self` is borrowed.
+        Some(unsafe { phys::bytes(range) })
+    }
+
     /// Returns the first `bytes` of the output, once the program has ended.
     pub(crate) fn output(&self, bytes: usize) -> Option<&[u8]> {
         // SAFETY: the pages belong to this program, which is not running; nothing else writes to them while `self` is
@@ -90,15 +99,12 @@ fn input(tsc_hz: u64, command_line: &str, handoff: &[u8], pool: &mut Pool) -> Re
     if command_line.len() > COMMAND_LINE_BYTES || handoff.len() > EXCHANGE_BYTES {
         return Err(LoadError::Elf("command line or hand-off too long for the exchange buffer"));
     }
-    let input = pool.take(INPUT_BYTES as u64)?;
-    // SAFETY: just taken from the pool, so nobody else uses it.
-    let bytes = unsafe { phys::bytes_mut(input) };
     let info = [tsc_hz, command_line.len() as u64, handoff.len() as u64]; // in the order of StartInfo
     const { assert!(size_of::<StartInfo>() == 24) };
     let parts = info.iter().flat_map(|word| word.to_le_bytes());
     let parts = parts.chain(command_line.bytes()).chain(handoff.iter().copied());
-    bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
-    Ok(input)
+    let fill = |input: &mut [u8]| input.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+    Ok(pool.take_filled(INPUT_BYTES as u64, fill)?)
 }
 
 /// Copies the segments to fresh frames, maps them with the rights they ask for, and returns the entry point.
@@ -124,13 +130,15 @@ fn segments(file: &[u8], space: &mut AddressSpace, pool: &mut Pool) -> Result<u6
         entry_is_code |= rights == Rights::Code && place.contains(entry);
         let content = elf.segment_data(&segment).map_err(|_| LoadError::Elf("a segment lies outside the file"))?;
 
-        let frames = pool.take(place.outward().size())?;
-        let offset = (place.start() % FRAME_BYTES) as usize;
-        // SAFETY: just taken from the pool, so nobody else uses it.
-        let bytes = unsafe { phys::bytes_mut(frames) };
-        let target = bytes.get_mut(offset..offset + content.len()).ok_or(LoadError::Elf("a segment is malformed"))?;
-        target.copy_from_slice(content);
-        space.map(frames, place.outward().start(), rights, Who::Program, pool)?;
+        if segment.p_filesz > segment.p_memsz {
+            return Err(LoadError::Elf("a segment is larger in the file than in memory"));
+        }
+
+        let pages = place.outward();
+        let offset = (place.start() - pages.start()) as usize;
+        let fill = |memory: &mut [u8]| memory.iter_mut().skip(offset).zip(content).for_each(|(to, from)| *to = *from);
+        let frames = pool.take_filled(pages.size(), fill)?;
+        space.map(frames, pages.start(), rights, Who::Program, pool)?;
     }
     // More than a courtesy: a return to an address that is not canonical would be a fault of boot's.
     if entry_is_code { Ok(entry) } else { Err(LoadError::Elf("the entry point is not in its code")) }

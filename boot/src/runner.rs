@@ -7,7 +7,6 @@ use crate::gate::{self, Frame, SPURIOUS_VECTOR, TIMER_VECTOR};
 use crate::grants::Grants;
 use crate::multiboot::Program;
 use crate::paging::{Rights, Who};
-use crate::phys;
 use crate::pool::Pool;
 use crate::program::Loaded;
 use core::fmt;
@@ -153,15 +152,8 @@ pub(crate) fn run(
         }
     };
     let ticks = clock::ticks() - start;
-    Run { end, rip: frame.rip, rsp: frame.rsp, top_of_stack: read_word(loaded, frame.rsp), ticks }
-}
-
-/// Returns an aligned word of the program's memory.
-fn read_word(loaded: &mut Loaded, address: u64) -> Option<u64> {
-    let physical = loaded.space.readable_by_program(address).filter(|_| address.is_multiple_of(8))?;
-    // SAFETY: the page is mapped for the program, so it is RAM in the direct map; the program is not running.
-    let bytes = unsafe { phys::bytes(PhysRange::from_size(physical, 8)?) };
-    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    let word = loaded.readable(frame.rsp, 8).and_then(|bytes| bytes.try_into().ok());
+    Run { end, rip: frame.rip, rsp: frame.rsp, top_of_stack: word.map(u64::from_le_bytes), ticks }
 }
 
 fn ended(status: u64, bytes: u64) -> End {
@@ -183,14 +175,9 @@ fn log(program: &Program, loaded: &mut Loaded, mut address: u64, bytes: u64) -> 
     let sendable = address.checked_add(bytes).filter(|_| bytes <= EXCHANGE_BYTES as u64);
     let end = sendable.ok_or(crime(address))?;
     while address < end {
-        let page_end = (address | 0xfff) + 1;
-        let size = page_end.min(end) - address;
-        let physical = loaded.space.readable_by_program(address).ok_or(crime(address))?;
-        if let Some(range) = PhysRange::from_size(physical, size) {
-            // SAFETY: the page is mapped for the program, so it is RAM in the direct map; the program is not running.
-            console::frame(Kind::Defmt, program.stage, unsafe { phys::bytes(range) });
-        }
-        address += size;
+        let part = loaded.readable(address, end - address).ok_or(crime(address))?;
+        console::frame(Kind::Defmt, program.stage, part);
+        address += part.len() as u64;
     }
     Ok(())
 }
