@@ -2,9 +2,10 @@
 //! What boot checks of a hand-off, beyond the invariants that decoding proves: against the hand-off before it, and against
 //! what boot itself knows of the machine. A stage can be wrong or lie; it cannot give away what is not its own.
 
+use crate::map::added;
 use handoff::{
     Blocks, Crash, DecodeError, Firmware, Frames, Handoff, Ledger, MemoryKind, MemoryMap, Owner, PhysRange, StageId,
-    Zones, decode, memparse, parameters,
+    Zones, decode,
 };
 
 /// What boot knows without any stage.
@@ -144,14 +145,4 @@ impl Known<'_> {
         }
         Some(ram.min(other)).filter(|end| *end > at)
     }
-}
-
-/// Returns the ranges that `memmap=size@start` or `memmap=size%start…` may turn into RAM.
-fn added(command_line: &str) -> impl Iterator<Item = PhysRange> + '_ {
-    let values = parameters(command_line).filter_map(|(name, value)| value.filter(|_| name == "memmap"));
-    values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).filter_map(|word| {
-        let (size, used) = memparse(word);
-        let [b'@' | b'%', start @ ..] = word.get(used..)? else { return None };
-        PhysRange::capped(memparse(start).0, size)
-    })
 }

@@ -69,7 +69,7 @@ fn boot(information: u64) -> Result<(), Exit> {
     say!("bootmem {} (protections: {cpu})", env!("CARGO_PKG_VERSION"));
     say!("Command line: {}", loader.command_line);
 
-    let ram_end = map::ram_end(&loader.map);
+    let ram_end = map::ram_end(&loader.map, &loader.command_line);
     let taken: Vec<PhysRange, { handoff::IMAGES }> = loader.images().map(|image| image.range).collect();
     let pool_bytes = pool::Pool::bytes_needed(ram_end, cpu.giant_pages);
     let mut pool = pool::Pool::place(pool_bytes, &loader.map, &taken).ok_or_else(|| {

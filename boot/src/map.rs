@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The firmware's map as boot itself needs it, before any stage has put it in order: entries may overlap, wrap, be empty.
 
-use handoff::{FRAME_BYTES, MemoryKind, PhysRange, RAW_ENTRIES, RawEntry};
+use handoff::{FRAME_BYTES, MemoryKind, PhysRange, RAW_ENTRIES, RawEntry, memparse, parameters};
 use heapless::Vec;
 
 /// The least and the most that is mapped: firmware tables and devices lie below 4 GiB; 4-level page tables reach, as
@@ -41,11 +41,22 @@ pub(crate) fn collect(
     Ok(map)
 }
 
-/// Returns the address after the last byte of RAM, or the nearest one up to which boot can map memory.
-pub(crate) fn ram_end(map: &[RawEntry]) -> u64 {
+/// Returns the address after the last byte that the map or the user calls RAM, or the nearest one up to which boot can map
+/// memory.
+pub(crate) fn ram_end(map: &[RawEntry], command_line: &str) -> u64 {
     let ram = map.iter().filter(|entry| entry.kind == MemoryKind::RAM);
-    let end = ram.map(|entry| entry.addr.saturating_add(entry.size)).max().unwrap_or(0);
-    end.clamp(MAPPED.0, MAPPED.1)
+    let ends = ram.map(|entry| entry.addr.saturating_add(entry.size)).chain(added(command_line).map(PhysRange::end));
+    ends.max().unwrap_or(0).clamp(MAPPED.0, MAPPED.1)
+}
+
+/// Returns the ranges that `memmap=size@start` or `memmap=size%start…` may turn into RAM.
+pub(crate) fn added(command_line: &str) -> impl Iterator<Item = PhysRange> + '_ {
+    let values = parameters(command_line).filter_map(|(name, value)| value.filter(|_| name == "memmap"));
+    values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).filter_map(|word| {
+        let (size, used) = memparse(word);
+        let [b'@' | b'%', start @ ..] = word.get(used..)? else { return None };
+        PhysRange::capped(memparse(start).0, size)
+    })
 }
 
 /// Returns the lowest place for so many bytes that is RAM above 1 MiB, below 4 GiB and not `taken`.

@@ -31,6 +31,25 @@ pub(crate) unsafe fn bytes_mut(range: PhysRange) -> &'static mut [u8] {
     unsafe { core::slice::from_raw_parts_mut(virt(range.start()).as_mut_ptr(), range.size() as usize) }
 }
 
+/// Returns whether there is memory: whether it keeps what is written to it. A word in each 2 MiB is tried, and put back.
+///
+/// # Safety
+/// The range must be mapped by the direct map, and nothing may use it meanwhile.
+pub(crate) unsafe fn is_there(range: PhysRange) -> bool {
+    (range.start()..range.end() & !7).step_by(2 << 20).all(|address| {
+        let word = virt(address & !7).as_mut_ptr::<u64>();
+        // SAFETY: the caller vouches for the memory, in which the word is aligned. Without the flush the cache would answer.
+        unsafe {
+            let before = word.read_volatile();
+            word.write_volatile(!before);
+            core::arch::asm!("clflush [{}]", "mfence", in(reg) word, options(nostack, preserves_flags));
+            let kept = word.read_volatile() == !before;
+            word.write_volatile(before);
+            kept
+        }
+    })
+}
+
 /// Fills a frame of any size with zeros.
 ///
 /// # Safety

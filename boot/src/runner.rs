@@ -7,6 +7,7 @@ use crate::gate::{self, Frame, SPURIOUS_VECTOR, TIMER_VECTOR};
 use crate::grants::Grants;
 use crate::multiboot::Program;
 use crate::paging::{Rights, Who};
+use crate::phys;
 use crate::pool::Pool;
 use crate::program::Loaded;
 use core::fmt;
@@ -194,6 +195,11 @@ fn grant(
     let crime = |why| Crime::Grant { base, bytes, why };
     let range = PhysRange::from_size(base, bytes).filter(|r| r.outward() == *r).ok_or(crime("not whole pages"))?;
     grants.check(range).map_err(crime)?;
+    // SAFETY: RAM by the map or by the user, up to whose end everything is mapped, and nobody's, as was just checked; the
+    // program, which may get it, is not running.
+    if !unsafe { phys::is_there(range) } {
+        return Err(crime("there is no memory, whatever the firmware or memmap= says"));
+    }
     let at = *next;
     loaded
         .space

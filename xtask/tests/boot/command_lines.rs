@@ -34,6 +34,23 @@ fn memmap_is_junk() {
     boots("memmap=junk", "1G", &["memmap"]);
 }
 
+/// A memory module that the firmware's map does not list, as one that was plugged in later, and the user who knows of it.
+#[test]
+fn memmap_adds_memory_above_all_that_the_firmware_knows() {
+    let run = Boot::new().with(&["--memory", "1G", "--append", "memmap=256M@4G"]);
+    let module = ["-object", "memory-backend-ram,id=module,size=256M", "-device", "pc-dimm,memdev=module"];
+    let run = run.with(&["--", "-m", "1G,slots=1,maxmem=8G"]).with(&module).run().expect(0);
+    run.expect_lines(&["user: [mem 0x0000000100000000-0x000000010fffffff] usable"]);
+    run.expect_identity();
+    assert_eq!(run.number("/ledger/added"), 256 << 20);
+}
+
+#[test]
+fn memmap_adds_memory_that_is_not_there() {
+    let run = Boot::new().with(&["--memory", "1G", "--append", "memmap=256M@4G"]).run().expect(37);
+    run.expect_words(&["stage memmap failed", "there is no memory, whatever the firmware or memmap= says"]);
+}
+
 #[test]
 fn four_thousand_characters() {
     let long: String = (0..).map(|i| format!("word{i}=value ")).take(400).collect();

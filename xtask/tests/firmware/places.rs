@@ -45,8 +45,9 @@ fn ram_ends_where_boot_can_map_it() {
         (&[(1 << 50, 1 << 50, RAM)], 1 << 46),
         (&[(u64::MAX, u64::MAX, RAM)], 1 << 46),
     ] {
-        assert_eq!(ram_end(&map.iter().copied().map(entry).collect::<Vec<_>>()), end, "{map:x?}");
+        assert_eq!(ram_end(&map.iter().copied().map(entry).collect::<Vec<_>>(), "memmap=1G$16G"), end, "{map:x?}");
     }
+    assert_eq!(ram_end(&[], "memmap=exactmap,64M@8G,1G@4G"), (8 << 30) + (64 << 20));
 }
 
 fn collected(entries: &[RawEntry]) -> (Vec<RawEntry>, Vec<RawEntry>) {
