@@ -57,7 +57,7 @@ fn frames(program: &Path, address: u64) -> Option<Vec<String>> {
     let mut found = Vec::new();
     while let Ok(Some(frame)) = frames.next() {
         let function = frame.function.and_then(|f| Some(f.demangle().ok()?.into_owned()));
-        let function = function.or_else(|| loader.find_symbol(address).map(str::to_owned)).unwrap_or("?".to_owned());
+        let function = function.or_else(|| loader.find_symbol(address).map(demangled)).unwrap_or("?".to_owned());
         let place = frame.location.and_then(|l| Some((l.file?.to_owned(), l.line.unwrap_or(0))));
         found.push(match place {
             Some((file, line)) => format!("{} at {}:{line}", without_hash(&function), relative(&file)),
@@ -65,6 +65,11 @@ fn frames(program: &Path, address: u64) -> Option<Vec<String>> {
         });
     }
     Some(found)
+}
+
+/// Returns a symbol as the source spells it.
+fn demangled(symbol: &str) -> String {
+    addr2line::demangle_auto(symbol.into(), None).into_owned()
 }
 
 /// Drops the hash that ends a mangled name: `main::h0123456789abcdef`.
@@ -92,6 +97,10 @@ mod tests {
         assert_eq!(field(report, "addr"), None);
         assert_eq!(without_hash("a::b::h0123456789abcdef"), "a::b");
         assert_eq!(without_hash("a::b::hello"), "a::b::hello");
+        assert_eq!(
+            demangled("_ZN7hostile11instruction17hb5d0fcab72c81376E"),
+            "hostile::instruction::hb5d0fcab72c81376"
+        );
     }
 
     #[test]
