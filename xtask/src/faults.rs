@@ -97,10 +97,7 @@ mod tests {
         assert_eq!(field(report, "addr"), None);
         assert_eq!(without_hash("a::b::h0123456789abcdef"), "a::b");
         assert_eq!(without_hash("a::b::hello"), "a::b::hello");
-        assert_eq!(
-            demangled("_ZN7hostile11instruction17hb5d0fcab72c81376E"),
-            "hostile::instruction::hb5d0fcab72c81376"
-        );
+        assert_eq!(demangled("_ZN7hostile11instruction17hb5d0fcab72c81376E"), "hostile::instruction");
     }
 
     #[test]
