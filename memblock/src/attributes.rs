@@ -110,9 +110,9 @@ impl<const N: usize, L: Log> Memblock<N, L> {
     }
 
     fn change(&mut self, array: Array, base: u64, size: u64, change: impl Fn(&mut Region)) -> Result<(), Error> {
-        let (low, high) = self.isolate(array, base, size)?;
         let rules = self.policy.rules;
-        self.regions_mut(array).change(low, high, rules, change);
+        let range = self.isolate(array, base, size)?;
+        self.regions_mut(array).change(range, rules, change);
         Ok(())
     }
 }

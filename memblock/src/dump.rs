@@ -24,7 +24,7 @@ impl<const N: usize, L: Log> Memblock<N, L> {
     fn dump_array(&self, array: Array) {
         self.log.info(Line::Count { array: array.name(), count: self.count(array) });
         let dummy = [Region::new(0, 0)];
-        let regions = match self.regions(array).as_slice() {
+        let regions = match self.list(array) {
             [] => &dummy[..self.count(array)],
             regions => regions,
         };

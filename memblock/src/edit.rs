@@ -2,7 +2,6 @@
 //! Adding, removing, reserving, freeing.
 
 use crate::message::last;
-use crate::state::capped_end;
 use crate::{Array, Error, Line, Memblock};
 use core::panic::Location;
 use handoff::{Log, Nid, PhysRange, Region, RegionFlags, Rules};
@@ -80,34 +79,31 @@ impl<const N: usize, L: Log> Memblock<N, L> {
     /// Linux: `memblock_add_range` (6.1).
     pub(crate) fn add_range(&mut self, array: Array, region: Region) -> Result<(), Error> {
         let Some(range) = PhysRange::capped(region.base, region.size) else { return Ok(()) };
-        let missing = self.regions(array).missing(range);
-        if missing == 0 {
-            return Ok(());
-        }
-        while self.regions(array).len() + missing > self.regions(array).max {
+        let new = Region { size: range.size(), ..region };
+        let rules = self.policy.rules;
+        while !self.regions_mut(array).cover(new, rules) {
             self.double(array, range)?;
         }
-
-        let (rules, capacity) = (self.policy.rules, N);
-        let inserted = self.regions_mut(array).insert(range, region.nid, region.flags, rules);
-        inserted.map_err(|()| Error::Full { array, capacity })
+        Ok(())
     }
 
     /// Linux: `memblock_remove_range` (6.1).
     pub(crate) fn remove_range(&mut self, array: Array, base: u64, size: u64) -> Result<(), Error> {
-        let (low, high) = self.isolate(array, base, size)?;
-        self.regions_mut(array).remove(low, high);
+        if let Some(range) = self.isolate(array, base, size)? {
+            self.regions_mut(array).remove(range);
+        }
         Ok(())
     }
 
-    /// Makes `[base, base + size)` begin and end between regions; returns the indices of the regions inside.
+    /// Makes `[base, base + size)` begin and end between regions; returns it unless it is empty.
     ///
     /// Linux: `memblock_isolate_range` (6.1), which wants two free entries before it looks.
-    pub(crate) fn isolate(&mut self, array: Array, base: u64, size: u64) -> Result<(usize, usize), Error> {
-        let Some(range) = PhysRange::new(base, capped_end(base, size)) else { return Ok((0, 0)) };
+    pub(crate) fn isolate(&mut self, array: Array, base: u64, size: u64) -> Result<Option<PhysRange>, Error> {
+        let Some(range) = PhysRange::capped(base, size) else { return Ok(None) };
         while self.count(array) + 2 > self.regions(array).max {
             self.double(array, range)?;
         }
-        Ok(self.regions_mut(array).isolate(range))
+        self.regions_mut(array).isolate(range);
+        Ok(Some(range))
     }
 }

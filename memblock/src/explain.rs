@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why an allocation found no room.
 
-use crate::Memblock;
+use crate::{Array, Memblock};
 use core::fmt;
 use handoff::{Bounds, Log, Nid, PhysRange, Region};
 
@@ -33,7 +33,7 @@ impl<const N: usize, L: Log> Memblock<N, L> {
             let gaps = self.gaps(start, end, bounds.nid, self.preferred_flags());
             gaps.filter_map(|gap| PhysRange::new(gap.start, gap.end))
         };
-        let memory = self.memory.within(start, end).iter();
+        let memory = self.within(Array::Memory, start, end).iter();
         Failure {
             bounds,
             window: PhysRange::new(start, end),
@@ -41,7 +41,7 @@ impl<const N: usize, L: Log> Memblock<N, L> {
             free_bytes: holes().map(PhysRange::size).sum(),
             holes: holes().count(),
             largest_hole: holes().max_by_key(|hole| hole.size()),
-            reserved: self.reserved.within(start, end),
+            reserved: self.within(Array::Reserved, start, end),
         }
     }
 }

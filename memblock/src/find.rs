@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where memory is free.
 
-use crate::{Error, Line, Memblock};
+use crate::pages::Wanted;
+use crate::{Array, Error, Line, Memblock};
 use handoff::{Bounds, Direction, FRAME_BYTES, Log, Nid, Region, RegionFlags};
 
 /// A piece of memory that nobody reserved, `[start, end)`; empty between two reservations that touch.
@@ -52,23 +53,30 @@ impl<const N: usize, L: Log> Memblock<N, L> {
         let (start, end) = self.window(bounds);
         let Bounds { size, align, nid, .. } = bounds;
         let low_bits = align - 1;
-
-        let lowest = |gap: Gap| {
-            let base = gap.start.clamp(start, end).checked_add(low_bits)? & !low_bits;
-            let top = gap.end.clamp(start, end);
-            (base < top && top - base >= size).then_some(base)
+        let lowest = |low: u64, high: u64| {
+            let base = low.checked_add(low_bits)? & !low_bits;
+            (base < high && high - base >= size).then_some(base)
         };
-        let highest = |gap: Gap| {
-            let base = gap.end.clamp(start, end).checked_sub(size)? & !low_bits;
-            (base >= gap.start.clamp(start, end)).then_some(base)
+        let highest = |low: u64, high: u64| {
+            let base = high.checked_sub(size)? & !low_bits;
+            (base >= low).then_some(base)
         };
 
-        // Something of size 0 fits into a gap outside the window too, so Linux finds the window's end there.
-        let (from, to) = if size == 0 { (0, u64::MAX) } else { (start, end) };
-        let mut gaps = self.gaps(from, to, nid, flags);
+        if size == 0 {
+            // This fits into a gap outside the window too, so Linux finds the window's end there.
+            let clamped = |gap: Gap| (gap.start.clamp(start, end), gap.end.clamp(start, end));
+            let mut gaps = self.gaps(0, u64::MAX, nid, flags).map(clamped);
+            return match self.direction {
+                Direction::BottomUp => gaps.find_map(|(low, high)| lowest(low, high)),
+                Direction::TopDown => gaps.rev().find_map(|(low, high)| highest(low, high)),
+            };
+        }
+        let memory = self.within(Array::Memory, start, end).iter().filter(|m| !self.skips(m, nid, flags));
+        let mut windows = memory.map(|m| Wanted { low: m.base.max(start), high: m.end().min(end), size });
+        let reserved = self.reserved.pages();
         match self.direction {
-            Direction::BottomUp => gaps.find_map(lowest),
-            Direction::TopDown => gaps.rev().find_map(highest),
+            Direction::BottomUp => windows.find_map(|wanted| reserved.lowest_gap(wanted, lowest)),
+            Direction::TopDown => windows.rev().find_map(|wanted| reserved.highest_gap(wanted, highest)),
         }
     }
 
@@ -89,10 +97,10 @@ impl<const N: usize, L: Log> Memblock<N, L> {
         nid: Nid,
         flags: RegionFlags,
     ) -> impl DoubleEndedIterator<Item = Gap> {
-        let memory = self.memory.within(start, end).iter().filter(move |m| !self.skips(m, nid, flags));
+        let memory = self.within(Array::Memory, start, end).iter().filter(move |m| !self.skips(m, nid, flags));
         memory.flat_map(move |m| {
             let (low, high) = (m.base.max(start), m.end().min(end));
-            let taken = self.reserved.within(low, high);
+            let taken = self.within(Array::Reserved, low, high);
             (0..=taken.len()).filter_map(move |i| {
                 let start = i.checked_sub(1).map_or(low, |below| taken[below].end());
                 let end = taken.get(i).map_or(high, |above| above.base);

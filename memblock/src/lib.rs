@@ -49,8 +49,11 @@
 //!   even without `kernelcore=mirror`. Bottom-up allocation above the kernel's end is not modelled.
 //!
 //! # Limits
-//! An array insertion moves the entries behind it, so one operation costs `O(log n)` comparisons and at most `n` moves
-//! of 24 bytes. A search walks the gaps from its end of the window until one fits.
+//! Reserving, freeing, allocating and asking cost `O(log n)` comparisons, and moves of at most `N` / 64 regions (256 if `N`
+//! is small). A search also looks at 64 bounds; it walks gaps that are large enough but not aligned. Only nodes and flags,
+//! limits, dumps, iterators and [`Memblock::reserved`] take time in the number of regions. Figures are in the README.
+//!
+//! A [`Memblock`] can be sent to another thread, but not shared: a search leaves hints in it for the next.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -73,6 +76,7 @@ mod find;
 mod grow;
 mod limit;
 mod message;
+mod pages;
 mod parts;
 mod policy;
 mod query;

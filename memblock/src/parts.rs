@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The state in plain lists, to build a memblock from and to read one back.
 
-use crate::regions::Regions;
 use crate::{Array, Error, Memblock, Policy};
 use handoff::{Direction, Log, PhysRange, Region};
 
@@ -39,20 +38,16 @@ impl<const N: usize, L: Log> Memblock<N, L> {
     /// # Errors
     /// [`Error::Unsorted`], [`Error::TooMany`].
     pub fn from_parts(parts: &Parts<'_>, log: L) -> Result<Self, Error> {
-        let build = |array, parts: &ArrayParts<'_>| -> Result<_, Error> {
-            let mut regions = Regions::from_slice(array, parts.regions, parts.max)?;
+        let mut memblock = Self::with_log(parts.policy, log);
+        memblock.current_limit = parts.current_limit;
+        memblock.direction = parts.direction;
+        for (array, parts) in [(Array::Memory, &parts.memory), (Array::Reserved, &parts.reserved)] {
+            let regions = memblock.regions_mut(array);
+            regions.fill(array, parts.regions, parts.max)?;
             regions.total_size = parts.total_size;
             regions.place = parts.place;
-            Ok(regions)
-        };
-        Ok(Self {
-            memory: build(Array::Memory, &parts.memory)?,
-            reserved: build(Array::Reserved, &parts.reserved)?,
-            current_limit: parts.current_limit,
-            direction: parts.direction,
-            policy: parts.policy,
-            log,
-        })
+        }
+        Ok(memblock)
     }
 
     /// Returns the state.
@@ -61,7 +56,7 @@ impl<const N: usize, L: Log> Memblock<N, L> {
         let array = |array| {
             let regions = self.regions(array);
             let (max, total_size, place) = (regions.max, regions.total_size, regions.place);
-            ArrayParts { regions: regions.as_slice(), max, total_size, place }
+            ArrayParts { regions: self.list(array), max, total_size, place }
         };
         Parts {
             memory: array(Array::Memory),

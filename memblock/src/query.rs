@@ -41,7 +41,7 @@ impl<const N: usize, L: Log> Memblock<N, L> {
     /// Returns whether the byte at `address` is memory that may be mapped. Linux: `memblock_is_map_memory` (6.1).
     #[must_use]
     pub fn is_map_memory(&self, address: u64) -> bool {
-        self.memory.find(address).is_some_and(|at| !self.memory()[at].flags.contains(RegionFlags::NOMAP))
+        self.memory.find(address).is_some_and(|r| !r.flags.contains(RegionFlags::NOMAP))
     }
 
     /// Returns whether one memory region covers the whole range; two that touch do not count.
@@ -49,7 +49,7 @@ impl<const N: usize, L: Log> Memblock<N, L> {
     /// Linux: `memblock_is_region_memory` (6.1).
     #[must_use]
     pub fn is_region_memory(&self, base: u64, size: u64) -> bool {
-        self.memory.find(base).is_some_and(|at| self.memory()[at].end() >= capped_end(base, size))
+        self.memory.find(base).is_some_and(|r| r.end() >= capped_end(base, size))
     }
 
     /// Returns whether any byte of the range is reserved. Linux: `memblock_is_region_reserved` (6.1).
@@ -65,13 +65,13 @@ impl<const N: usize, L: Log> Memblock<N, L> {
     /// Linux: `memblock_overlaps_region` (6.1).
     #[must_use]
     pub fn overlaps(&self, array: Array, base: u64, size: u64) -> bool {
-        !self.regions(array).within(base, capped_end(base, size)).is_empty()
+        self.regions(array).overlaps(base, capped_end(base, size))
     }
 
     /// Returns the memory region around a page frame. Linux: `memblock_search_pfn_nid` (6.1).
     #[must_use]
     pub fn search_pfn_nid(&self, pfn: u64) -> Option<NodeSpan> {
-        let region = self.memory()[self.memory.find(pfn.checked_mul(FRAME_BYTES)?)?];
+        let region = self.memory.find(pfn.checked_mul(FRAME_BYTES)?)?;
         Some(NodeSpan { start_pfn: region.base / FRAME_BYTES, end_pfn: region.end() / FRAME_BYTES, nid: region.nid })
     }
 
@@ -101,7 +101,7 @@ impl<const N: usize, L: Log> Memblock<N, L> {
     #[must_use]
     pub fn free_bytes(&self) -> u64 {
         let taken = |base: u64, end: u64| -> u64 {
-            let parts = self.reserved.within(base, end).iter();
+            let parts = self.within(Array::Reserved, base, end).iter();
             parts.map(|r| r.end().min(end) - r.base.max(base)).sum()
         };
         self.memory().iter().map(|m| m.size - taken(m.base, m.end())).sum()

@@ -3,8 +3,10 @@
 
 use crate::regions::Regions;
 use crate::{Line, Policy};
+use core::cell::OnceCell;
 use core::fmt;
 use handoff::{Direction, Log, Quiet, Region};
+use heapless::Vec;
 
 /// One of the two region arrays.
 ///
@@ -39,12 +41,14 @@ impl fmt::Display for Array {
 /// Sizes and addresses are in bytes over all 64 bits. Linux: `struct memblock` (6.1).
 #[derive(Clone, Debug)]
 pub struct Memblock<const N: usize = 128, L: Log = Quiet> {
-    pub(crate) memory: Regions<N>,
-    pub(crate) reserved: Regions<N>,
-    pub(crate) current_limit: u64,
-    pub(crate) direction: Direction,
     pub(crate) policy: Policy,
     pub(crate) log: L,
+    pub(crate) current_limit: u64,
+    pub(crate) direction: Direction,
+    pub(crate) reserved: Regions<N>,
+    pub(crate) memory: Regions<N>,
+    /// The reserved regions side by side, if they are in several pages and were asked for since the last change.
+    pub(crate) reserved_list: OnceCell<Vec<Region, N>>,
 }
 
 impl<const N: usize> Memblock<N> {
@@ -66,8 +70,9 @@ impl<const N: usize, L: Log> Memblock<N, L> {
     #[must_use]
     pub const fn with_log(policy: Policy, log: L) -> Self {
         Self {
-            memory: Regions::new(),
-            reserved: Regions::new(),
+            memory: Regions::new(Array::Memory),
+            reserved: Regions::new(Array::Reserved),
+            reserved_list: OnceCell::new(),
             current_limit: u64::MAX,
             direction: Direction::TopDown,
             policy,
@@ -78,13 +83,13 @@ impl<const N: usize, L: Log> Memblock<N, L> {
     /// Returns the memory array.
     #[must_use]
     pub fn memory(&self) -> &[Region] {
-        self.memory.as_slice()
+        self.list(Array::Memory)
     }
 
     /// Returns the reserved array.
     #[must_use]
     pub fn reserved(&self) -> &[Region] {
-        self.reserved.as_slice()
+        self.list(Array::Reserved)
     }
 
     /// Returns the address after the highest one an allocation may use by default.
@@ -131,11 +136,29 @@ impl<const N: usize, L: Log> Memblock<N, L> {
         }
     }
 
-    pub(crate) const fn regions_mut(&mut self, array: Array) -> &mut Regions<N> {
+    pub(crate) fn regions_mut(&mut self, array: Array) -> &mut Regions<N> {
         match array {
             Array::Memory => &mut self.memory,
-            Array::Reserved => &mut self.reserved,
+            Array::Reserved => {
+                self.reserved_list = OnceCell::new();
+                &mut self.reserved
+            }
         }
+    }
+
+    /// Returns the regions of an array as a slice.
+    pub(crate) fn list(&self, array: Array) -> &[Region] {
+        let pages = self.regions(array).pages();
+        // Memory is one page, so only the reserved array ever needs to be copied together.
+        pages.as_slice().unwrap_or_else(|| self.reserved_list.get_or_init(|| pages.iter().copied().collect()))
+    }
+
+    /// Returns the regions of an array that share a byte with `[start, end)`.
+    pub(crate) fn within(&self, array: Array, start: u64, end: u64) -> &[Region] {
+        let regions = self.list(array);
+        let low = regions.partition_point(|r| r.end() <= start);
+        let high = low + regions[low..].partition_point(|r| r.base < end);
+        &regions[low..high]
     }
 
     /// Writes a line that only `memblock=debug` shows.
