@@ -17,6 +17,8 @@ mod console;
 mod decode;
 mod dmesg;
 mod elf;
+#[allow(dead_code)]
+mod explain;
 mod faults;
 mod guest;
 mod host;

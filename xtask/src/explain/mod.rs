@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where the memory of a machine went.
+
+pub(crate) mod model;
