@@ -4,8 +4,8 @@
 mod fake;
 
 use expect_test::{Expect, expect};
-use fake::{Fake, GIB, Lines, MIB};
-use handoff::{Ledger, Owner, PhysRange, Region, Rules};
+use fake::{Fake, GIB, MIB, text};
+use handoff::{Ledger, Lines, Owner, PhysRange, Region, Rules};
 
 fn claim(ledger: &mut Ledger, owner: Owner, start: u64, end: u64) {
     ledger.claim(owner, PhysRange::new(start, end).unwrap()).unwrap();
@@ -24,7 +24,7 @@ fn ledger() -> Ledger {
 fn check(line: &str, rules: Rules, memory: &Fake, ledger: &Ledger, expected: &Expect) {
     let log = Lines::default();
     let _ = crashkernel::reserve(line, rules, &mut memory.clone(), ledger, &log);
-    expected.assert_eq(&log.text());
+    expected.assert_eq(&text(&log));
 }
 
 fn on_2g(line: &str, rules: Rules, expected: &Expect) {

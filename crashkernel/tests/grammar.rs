@@ -4,8 +4,8 @@
 mod fake;
 
 use crashkernel::{LookUp, ParseErrorKind as Kind, Place, Request, look_up, parse};
-use fake::{Fake, GIB, Lines, MIB};
-use handoff::{Ledger, Rules};
+use fake::{Fake, GIB, MIB, linux};
+use handoff::{Ledger, Lines, Rules};
 
 const ALL: [Rules; 3] = [Rules::V5_4, Rules::V6_1, Rules::V6_12];
 const OLD: [Rules; 2] = [Rules::V5_4, Rules::V6_1];
@@ -28,7 +28,7 @@ fn said(command_line: &str, rules: Rules) -> Vec<String> {
     let mut memory = Fake::new(&[(0, RAM)], &[(0, RAM)]);
     let log = Lines::default();
     let _ = crashkernel::reserve(command_line, rules, &mut memory, &Ledger::new(), &log);
-    log.linux().into_iter().filter(|l| !l.contains("failed") && !l.contains("annot ")).collect()
+    linux(&log).into_iter().filter(|l| !l.contains("failed") && !l.contains("annot ")).collect()
 }
 
 #[test]

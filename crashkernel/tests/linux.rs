@@ -7,8 +7,8 @@
 
 mod fake;
 
-use fake::{Fake, Lines};
-use handoff::{Bounds, Ledger, Nid, Region, RegionFlags, Rules};
+use fake::{Fake, linux};
+use handoff::{Bounds, Ledger, Lines, Nid, Region, RegionFlags, Rules};
 
 const BOOTS: &str = include_str!("fixtures/boots.txt");
 
@@ -96,7 +96,7 @@ fn every_boot() {
         let low = reservation.and_then(|r| r.low).map(|r| (r.start(), r.size()));
 
         assert_eq!(memory.asked, boot.asked, "{}: searches", boot.name);
-        assert_eq!(log.linux(), boot.said, "{}: lines", boot.name);
+        assert_eq!(linux(&log), boot.said, "{}: lines", boot.name);
         assert_eq!((main, low), (boot.main, boot.low), "{}: areas", boot.name);
         seen += 1;
     }

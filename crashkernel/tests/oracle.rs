@@ -6,8 +6,8 @@
 
 mod fake;
 
-use fake::Lines;
-use handoff::{Bounds, EarlyMemory, Ledger, Region, Rules};
+use fake::linux;
+use handoff::{Bounds, EarlyMemory, Ledger, Lines, Region, Rules};
 use serde_json::Value;
 use std::path::Path;
 
@@ -75,14 +75,14 @@ fn every_recorded_boot() {
         let found = crashkernel::reserve(line, rules, &mut memory, &Ledger::new(), &log).ok().flatten();
         let area = |range: Option<handoff::PhysRange>| range.map_or(Value::Null, |r| vec![r.start(), r.size()].into());
         let messages: Vec<_> =
-            log.linux().into_iter().filter(|l| !l.contains("eserv") || l.contains("failed")).collect();
+            linux(&log).into_iter().filter(|l| !l.contains("eserv") || l.contains("failed")).collect();
 
         assert_eq!(memory.searches.next(), None, "{}: a search is missing", folder.display());
         assert_eq!(area(found.map(|f| f.main)), crash["main"], "{}", folder.display());
         assert_eq!(area(found.and_then(|f| f.low)), crash["low"], "{}", folder.display());
         assert_eq!(Value::from(messages), crash["messages"], "{}", folder.display());
         let dmesg = read(&folder.join("dmesg.txt"));
-        for line in log.linux() {
+        for line in linux(&log) {
             assert!(dmesg.contains(&format!("] {line}\n")), "{}: {line}", folder.display());
         }
         seen += 1;

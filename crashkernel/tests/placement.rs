@@ -4,8 +4,8 @@
 mod fake;
 
 use crashkernel::{Error, Part, Reservation, reserve};
-use fake::{Fake, GIB, Lines, MIB};
-use handoff::{Ledger, Level, PhysRange, Region, RegionFlags, Rules};
+use fake::{Fake, GIB, MIB, linux, text};
+use handoff::{Ledger, Level, Lines, PhysRange, Region, RegionFlags, Rules};
 
 const ALL: [Rules; 3] = [Rules::V5_4, Rules::V6_1, Rules::V6_12];
 const OLD: [Rules; 2] = [Rules::V5_4, Rules::V6_1];
@@ -18,7 +18,7 @@ fn run(line: &str, rules: Rules, memory: &mut Fake) -> (Result<Option<Reservatio
 /// First MiB of the main and the low area.
 fn at(line: &str, rules: Rules, memory: &Fake) -> (u64, Option<u64>) {
     let (result, log) = run(line, rules, &mut memory.clone());
-    let found = result.unwrap_or_else(|e| panic!("{line} {rules:?}: {e}\n{}", log.text())).expect("a request");
+    let found = result.unwrap_or_else(|e| panic!("{line} {rules:?}: {e}\n{}", text(&log))).expect("a request");
     (found.main.start() >> 20, found.low.map(|low| low.start() >> 20))
 }
 
@@ -27,7 +27,7 @@ fn failure(line: &str, rules: Rules, memory: &Fake) -> (Error, String, Level) {
     let mut used = memory.clone();
     let (result, log) = run(line, rules, &mut used);
     assert_eq!(used.reserved, memory.reserved, "{line} {rules:?}: something stayed reserved");
-    let said = log.linux().last().expect("a line").clone();
+    let said = linux(&log).last().expect("a line").clone();
     let level = log.level_of(&said).unwrap();
     (result.expect_err(line), said, level)
 }
@@ -64,7 +64,7 @@ fn sixteen_gib_with_high_and_low() {
             memory.memory_size = memory.memory.iter().map(|m| m.size).sum();
             let (result, log) = run(line, rules, &mut memory);
             let found = result.unwrap().unwrap();
-            assert_eq!(log.text(), format!("{low}\n{main}\n"), "nothing but Linux's lines");
+            assert_eq!(text(&log), format!("{low}\n{main}\n"), "nothing but Linux's lines");
             assert_eq!(log.level_of(main), Some(Level::Info));
             assert!(memory.is_reserved(found.main) && memory.is_reserved(found.low.unwrap()));
         }
@@ -171,8 +171,8 @@ fn pitfall_size_of_all_memory_or_more() {
     }
     let (result, log) = run("crashkernel=8G", Rules::V6_12, &mut Fake::pc_2g());
     assert!(matches!(result, Err(Error::Value(_))));
-    assert_eq!(log.linux(), [""; 0], "refused without a word of Linux's");
-    assert!(log.text().contains("8192 MB is not smaller than the system's 2047 MB of RAM"), "{}", log.text());
+    assert_eq!(linux(&log), [""; 0], "refused without a word of Linux's");
+    assert!(text(&log).contains("8192 MB is not smaller than the system's 2047 MB of RAM"), "{}", text(&log));
 }
 
 #[test]
@@ -194,11 +194,11 @@ fn pitfall_low_where_it_does_not_count() {
     for rules in ALL {
         let (result, log) = run("crashkernel=64M,low", rules, &mut memory.clone());
         assert_eq!(result, Ok(None), "alone");
-        assert!(log.text().contains("`,low` alone reserves nothing"));
+        assert!(text(&log).contains("`,low` alone reserves nothing"));
 
         let (result, log) = run("crashkernel=64M crashkernel=32M,low", rules, &mut memory.clone());
         assert_eq!(result.unwrap().unwrap().low, None, "the area lies below 4 GiB");
-        assert!(log.text().contains("`,low` is not used"), "{}", log.text());
+        assert!(text(&log).contains("`,low` is not used"), "{}", text(&log));
     }
     let above = "crashkernel=3500M crashkernel=64M,low";
     assert_eq!(at(above, Rules::V6_1, &memory).1, Some(2992));
@@ -212,15 +212,15 @@ fn pitfall_malformed_low() {
     for rules in OLD {
         let (result, log) = run(line, rules, &mut memory.clone());
         assert_eq!(result.unwrap().unwrap().low.map(PhysRange::size), Some(256 * MIB), "the default");
-        assert_eq!(log.linux()[0], "crashkernel: unrecognized char: x");
-        assert_eq!(log.linux().len(), 3);
+        assert_eq!(linux(&log)[0], "crashkernel: unrecognized char: x");
+        assert_eq!(linux(&log).len(), 3);
     }
     let (result, log) = run(line, Rules::V6_12, &mut memory.clone());
     assert!(matches!(result, Err(Error::Value(_))), "an error");
-    assert_eq!(log.linux(), ["crashkernel: unrecognized char: x"]);
+    assert_eq!(linux(&log), ["crashkernel: unrecognized char: x"]);
 
     let (_, log) = run("crashkernel=3500M crashkernel=x,low", Rules::V6_12, &mut memory.clone());
-    assert_eq!(log.linux().len(), 2, "not looked at beside the plain form");
+    assert_eq!(linux(&log).len(), 2, "not looked at beside the plain form");
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn pitfall_size_is_not_rounded() {
         for rules in ALL {
             let (result, log) = run(line, rules, &mut Fake::pc_2g());
             assert_eq!(result.unwrap().unwrap().main.size(), size);
-            assert_eq!(log.text().contains("not a multiple of 4K"), size % 4096 != 0, "{}", log.text());
+            assert_eq!(text(&log).contains("not a multiple of 4K"), size % 4096 != 0, "{}", text(&log));
         }
     }
 }
@@ -291,8 +291,8 @@ fn a_full_array() {
         let (result, log) = run("crashkernel=128M,high", rules, &mut used);
         let error = result.unwrap_err();
         assert!(used.is_reserved(error.stuck().expect("the main area")));
-        assert_eq!(log.linux(), [said]);
-        assert!(log.text().contains("stays reserved without use"), "{}", log.text());
+        assert_eq!(linux(&log), [said]);
+        assert!(text(&log).contains("stays reserved without use"), "{}", text(&log));
     }
 }
 
@@ -301,6 +301,6 @@ fn nothing_asked_nothing_said() {
     for rules in ALL {
         let mut memory = Fake::pc_2g();
         let (result, log) = run("quiet ro", rules, &mut memory);
-        assert_eq!((result, log.text().as_str(), memory.asked.len()), (Ok(None), "", 0));
+        assert_eq!((result, text(&log).as_str(), memory.asked.len()), (Ok(None), "", 0));
     }
 }

@@ -5,8 +5,8 @@ mod fake;
 
 use crashkernel::{LookUp, look_up, parse, reserve};
 use fake::model::decide;
-use fake::{Fake, Lines, MIB};
-use handoff::{Ledger, PhysRange, Region, RegionFlags, Rules};
+use fake::{Fake, MIB, linux, text};
+use handoff::{Ledger, Lines, PhysRange, Region, RegionFlags, Rules};
 use proptest::prelude::*;
 
 fn rules() -> impl Strategy<Value = Rules> {
@@ -93,7 +93,7 @@ proptest! {
         let expected = decide(&line, rules, &mut theirs);
 
         let pair = |area: PhysRange| (area.start(), area.size());
-        prop_assert_eq!(log.linux(), expected.lines);
+        prop_assert_eq!(linux(&log), expected.lines);
         prop_assert_eq!(found.map(|f| pair(f.main)), expected.main);
         prop_assert_eq!(found.and_then(|f| f.low).map(pair), expected.low);
         prop_assert_eq!(ours.asked, theirs.asked);
@@ -106,7 +106,7 @@ proptest! {
         let line = format!("crashkernel={size_mib}M{}", if high { ",high" } else { "" });
         let failed = reserve(&line, rules, &mut machine.clone(), &Ledger::new(), &log).is_err();
 
-        let text = log.text();
+        let text = text(&log);
         let advice = text.lines().filter_map(|line| line.strip_prefix("crashkernel: ")?.strip_suffix(" would fit"));
         for advice in advice.filter(|advice| advice.starts_with("crashkernel=") && !advice.contains("SIZE")) {
             // Advice about `,low` alone goes with the line as it was.
@@ -124,7 +124,7 @@ proptest! {
     fn a_plain_size_that_would_fit_is_the_largest(machine in machine(), rules in rules()) {
         let log = Lines::default();
         let _ = reserve("crashkernel=50000M crashkernel=0,low", rules, &mut machine.clone(), &Ledger::new(), &log);
-        let text = log.text();
+        let text = text(&log);
         let best = text.lines().find_map(|l| l.strip_prefix("crashkernel: crashkernel=")?.strip_suffix("M would fit")?.parse::<u64>().ok());
         if let (Some(best), true) = (best, rules < Rules::V6_12) {
             let more = format!("crashkernel={}M crashkernel=0,low", best + 1);

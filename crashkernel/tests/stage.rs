@@ -5,10 +5,10 @@
 mod fake;
 
 use crashkernel::Reserve;
-use fake::{Fake, GIB, Lines, MIB};
+use fake::{Fake, GIB, MIB, linux, text};
 use handoff::{
-    Blocks, CLAIMS, Crash, EXCHANGE_BYTES, GrantError, Ledger, Machine, Owner, Page, PhysRange, REGIONS, Region, Rules,
-    decode, encode, run_encoded,
+    Blocks, CLAIMS, Crash, EXCHANGE_BYTES, GrantError, Ledger, Lines, Machine, Owner, Page, PhysRange, REGIONS, Region,
+    Rules, decode, encode, run_encoded,
 };
 use memblock::Store;
 
@@ -68,7 +68,7 @@ fn areas_are_reserved_and_claimed() {
 
 #[test]
 fn the_command_line_chooses_the_rules() {
-    let said = |version: &str| run(&format!("crashkernel=128M@5G linux={version}"), &blocks(&Fake::pc_16g())).1.linux();
+    let said = |version: &str| linux(&run(&format!("crashkernel=128M@5G linux={version}"), &blocks(&Fake::pc_16g())).1);
     assert_eq!(said("5.4")[0], "Reserving 256MB of low memory at 2800MB for crashkernel (System low RAM: 3071MB)");
     assert_eq!(said("6.1")[0], "Reserving 256MB of low memory at 2800MB for crashkernel (low RAM limit: 4096MB)");
     assert_eq!(said("6.12"), ["crashkernel reserved: 0x0000000140000000 - 0x0000000148000000 (128 MB)"]);
@@ -98,7 +98,7 @@ fn a_full_ledger_takes_the_reservation_back() {
     }
     let (crash, log) = run("crashkernel=128M", &blocks);
     assert_eq!((crash.main, &crash.blocks), (None, &blocks));
-    assert!(log.text().ends_with("nothing is reserved: the ledger has no room beyond 256 claims\n"), "{}", log.text());
+    assert!(text(&log).ends_with("nothing is reserved: the ledger has no room beyond 256 claims\n"), "{}", text(&log));
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn memblock_and_the_plain_search_agree() {
                 let found = crashkernel::reserve(&line, rules, &mut plain, &ledger, &expected).ok().flatten();
                 assert_eq!(crash.main, found.map(|f| f.main), "{line}");
                 assert_eq!(crash.low, found.and_then(|f| f.low), "{line}");
-                assert_eq!(log.text(), expected.text(), "{line}");
+                assert_eq!(text(&log), text(&expected), "{line}");
             }
         }
     }
@@ -138,7 +138,7 @@ fn memblock_and_the_plain_search_agree() {
 #[test]
 fn trace_lines_come_where_linux_has_them() {
     let (_, log) = run("memblock=debug crashkernel=128M,high crashkernel=x,low", &blocks(&Fake::pc_16g()));
-    let text = log.text();
+    let text = text(&log);
     let lines: Vec<_> = text.lines().collect();
     let starts = [
         "memblock_phys_alloc_range: 134217728 bytes align=0x1000000 from=0x0000000001000000 max_addr=0x0000400000000000",
@@ -169,7 +169,7 @@ fn reserved_arrays_that_fill_up() {
 
         let before = blocks(&machine);
         let (crash, log) = run("crashkernel=128M,high", &before);
-        let text = log.text();
+        let text = text(&log);
         match REGIONS - taken {
             0 => assert!(
                 crash.main.is_none() && crash.blocks == before && text.contains("no entry left to note it"),

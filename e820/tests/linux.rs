@@ -3,13 +3,13 @@
 
 mod capture;
 
-use capture::{Capture, Lines, assert_same_lines, fixtures};
+use capture::{Capture, assert_same_lines, compared, fixtures};
 use e820::{
     Table, apply_parameters, end_of_low_ram_pfn, end_of_ram_pfn, finish_early_params, memory_setup,
     memory_setup_extended, print_nosave, print_ram_buffers, reserve_setup_data, setup_pci_gap, trim_bios_range,
     trim_uncached,
 };
-use handoff::{MemoryKind, Quiet, RawEntry};
+use handoff::{Lines, Log as _, MemoryKind, Quiet, RawEntry};
 use std::{env, fs, path::Path};
 
 fn boot(c: &Capture) -> Vec<String> {
@@ -42,12 +42,12 @@ fn boot(c: &Capture) -> Vec<String> {
             _ => continue,
         };
         let last = e.addr + e.size - 1;
-        lines.push(format!("{function}: [{:#018x}-{last:#018x}] e820__memblock_setup", e.addr));
+        lines.info(format!("{function}: [{:#018x}-{last:#018x}] e820__memblock_setup", e.addr));
     }
     print_nosave(&table, max_pfn, log);
     setup_pci_gap(&table, max_pfn, log);
     print_ram_buffers(&table, log);
-    lines.compared()
+    compared(log)
 }
 
 #[test]

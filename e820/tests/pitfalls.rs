@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What went wrong in kernels, or nearly does when one reads the code: a test for each.
 
-mod capture;
-
-use capture::Lines;
 use e820::{
     Error, FRAMES_BELOW_4_GIB, MAX_ARCH_PFN, SetupData, Table, add_kernel_range, apply_parameters, end_of_low_ram_pfn,
     end_of_ram_pfn, finish_early_params, memory_setup, memory_setup_extended, reserve_setup_data, setup_pci_gap,
     trim_bios_range,
 };
-use handoff::{MemoryKind, PhysRange, Quiet, RawEntry, Rules};
+use handoff::{Lines, MemoryKind, PhysRange, Quiet, RawEntry, Rules};
 
 type Row = (u64, u64, u32);
 

@@ -5,7 +5,7 @@
 mod capture;
 mod machine;
 
-use capture::{assert_same_lines, fixtures};
+use capture::{assert_same_lines, compared, fixtures};
 use e820::Error;
 use expect_test::expect;
 use handoff::{Account, MemoryKind, MemoryMap, Owner, RawEntry, RunError};
@@ -51,7 +51,7 @@ fn recorded_boots() {
 
         let others = ["PM: ", "memblock_", "e820: reserve"];
         let linux: Vec<_> = c.log.iter().filter(|l| !others.iter().any(|o| l.starts_with(o))).cloned().collect();
-        assert_same_lines(&c.name, &lines.compared(), &linux);
+        assert_same_lines(&c.name, &compared(&lines), &linux);
         let last_pfn: Vec<_> = linux.iter().filter_map(|l| l.strip_prefix("last_pfn = ")?.split(' ').next()).collect();
         assert_eq!(last_pfn[0], format!("{:#x}", map.max_pfn), "{}", c.name);
         assert_eq!(last_pfn[last_pfn.len() - 1], format!("{:#x}", map.low_max_pfn), "{}", c.name);

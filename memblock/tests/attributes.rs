@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Flags, nodes, limits and the hand-over: what Linux's own tests leave out.
 
-mod common;
-
-use common::Lines;
-use handoff::{Bounds, Direction, Nid, Quiet, Region, RegionFlags, Rules};
+use handoff::{Bounds, Direction, Lines, Nid, Quiet, Region, RegionFlags, Rules};
 use memblock::{ArrayParts, Memblock, Parts, Policy};
 
 const MAX: u64 = u64::MAX;

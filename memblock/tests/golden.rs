@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A published boot log of a 16 GiB machine under Linux 5.4.
 
-mod common;
-
-use common::Lines;
-use handoff::Rules;
+use handoff::{Lines, Rules};
 use memblock::{Memblock, Policy};
 
 const DUMP: &str = "\
@@ -40,7 +37,7 @@ fn a_16_gib_machine_under_5_4() {
 
 #[test]
 fn the_lines_of_memblock_debug() {
-    use handoff::{Bounds, Nid, RegionFlags};
+    use handoff::{Bounds, Lines, Nid, RegionFlags};
     let log = Lines::default();
     let mut memblock: Memblock<128, _> = Memblock::with_log(Policy::from_command_line("memblock=debug"), log.clone());
     let bounds = Bounds { size: 4096, align: 64, min: 0x1000, max: 0x8000, nid: Nid(3) };

@@ -4,10 +4,7 @@
 //! As in `replay.rs`, `BOOTMEM_ORACLE` adds every capture of a folder to those in `tests/fixtures`.
 #![cfg(feature = "serde")]
 
-mod common;
-
-use common::Lines;
-use handoff::{Affinity, GrantError, Ledger, Machine, MapEntry, MemoryKind, MemoryMap, Page, PhysRange, Stage};
+use handoff::{Affinity, GrantError, Ledger, Lines, Machine, MapEntry, MemoryKind, MemoryMap, Page, PhysRange, Stage};
 use memblock::Assemble;
 use serde_json::Value;
 use std::{env, fs, path::Path};

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Mistakes that memblock's history knows, each as a test.
 
-mod common;
-
-use common::Lines;
-use handoff::{Bounds, Direction, Log, Nid, PhysRange, Region, RegionFlags, Rules};
+use handoff::{Bounds, Direction, Lines, Log, Nid, PhysRange, Region, RegionFlags, Rules};
 use memblock::{Array, ArrayParts, Error, Fallback, Memblock, Parts, Policy};
 
 const MAX: u64 = u64::MAX;

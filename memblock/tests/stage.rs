@@ -2,12 +2,9 @@
 //! The stage, run on encoded hand-offs.
 #![cfg(feature = "serde")]
 
-mod common;
-
-use common::Lines;
 use handoff::{
-    Account, Affinity, Blocks, EXCHANGE_BYTES, GrantError, Handoff, Image, Ledger, Machine, MapEntry, MemoryKind,
-    MemoryMap, Nid, Owner, Page, PhysRange, RegionFlags, RunError, decode, encode, run_encoded,
+    Account, Affinity, Blocks, EXCHANGE_BYTES, GrantError, Handoff, Image, Ledger, Lines, Machine, MapEntry,
+    MemoryKind, MemoryMap, Nid, Owner, Page, PhysRange, RegionFlags, RunError, decode, encode, run_encoded,
 };
 use memblock::{Assemble, Error};
 use proptest::prelude::*;

@@ -2,10 +2,7 @@
 //! Early memory restored from a hand-off and saved to it.
 #![cfg(feature = "serde")]
 
-mod common;
-
-use common::Lines;
-use handoff::{Blocks, Bounds, Direction, EarlyMemory, EarlyStore, Nid, Region, RegionFlags, Rules};
+use handoff::{Blocks, Bounds, Direction, EarlyMemory, EarlyStore, Lines, Nid, Region, RegionFlags, Rules};
 use memblock::{Policy, Store};
 
 fn blocks() -> Blocks {

@@ -7,24 +7,13 @@ mod early;
 use early::Early;
 use early::store::Plain;
 use handoff::{
-    Account, Blocks, Crash, EarlyStore, FrameState, Frames, GrantError, Handoff, Level, Log, Machine, Message, Nid,
-    Owner, Page, PhysRange, Region, Stage, ZoneKind, decode, encode, run_encoded,
+    Account, Blocks, Crash, EarlyStore, FrameState, Frames, GrantError, Handoff, Lines, Log, Machine, Nid, Owner, Page,
+    PhysRange, Region, Stage, ZoneKind, decode, encode, run_encoded,
 };
 use memmap::{Cost, Error, Initialize, Layout, SparseModel};
 use proptest::prelude::*;
-use std::cell::RefCell;
-use std::rc::Rc;
 
 const MIB: u64 = 1 << 20;
-
-#[derive(Clone, Default)]
-struct Lines(Rc<RefCell<Vec<String>>>);
-
-impl Log for Lines {
-    fn line<M: Message>(&self, _: Level, message: M) {
-        self.0.borrow_mut().push(message.to_string());
-    }
-}
 
 /// A host process: descriptors lie in a vector.
 #[derive(Default)]
@@ -154,7 +143,7 @@ fn on_the_same_bytes_as_in_the_image() {
     let frames: Frames = decode(&out[..len]).unwrap();
     check(&input, &frames, &host);
     assert_eq!(frames.descriptors, [PhysRange::from_size(250 * MIB, 4 * MIB).unwrap()]);
-    assert_eq!(host.log.0.borrow().last().unwrap(), "On node 0, zone DMA: 256 pages in unavailable ranges");
+    assert_eq!(host.log.all().last().unwrap(), "On node 0, zone DMA: 256 pages in unavailable ranges");
 }
 
 #[test]
@@ -247,7 +236,7 @@ fn movable_zones_and_nodes_without_memory_are_named() {
     input.blocks.affinity.push(handoff::Affinity { range, node: 3, hotplug: false }).unwrap();
     let mut host = Host::default();
     Initialize::<Plain>::run("kernelcore=512M", input, &mut host).unwrap();
-    let lines = host.log.0.borrow();
+    let lines = host.log.all();
     assert!(lines.contains(&"Initmem setup node 3 as memoryless".to_string()));
     assert!(lines[0].starts_with("memmap: kernelcore has no effect"), "{lines:?}");
 }

@@ -7,11 +7,11 @@
 //! With `serde`: one struct per edge of the chain ([`Firmware`], [`MemoryMap`], [`Blocks`], [`Crash`], [`Frames`],
 //! [`Zones`]), the envelope they travel in and the [`Stage`] trait that runs a stage on encoded bytes.
 //!
-//! With `defmt`: every message can be sent as a defmt frame instead of text.
+//! With `defmt`: every message can be sent as a defmt frame instead of text. With `std`: [`Lines`], a log for host processes.
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
 mod command_line;
@@ -20,6 +20,8 @@ mod free_area;
 mod kind;
 mod layout;
 mod ledger;
+#[cfg(feature = "std")]
+mod lines;
 mod log;
 mod page;
 mod range;
@@ -36,6 +38,8 @@ pub use layout::{
     DESCRIPTOR_BLOCKS, MAX_NODES, MAX_ZONES, SECTION_BYTES, SECTION_FRAMES, SECTION_RUNS, SectionRun, ZoneSpan,
 };
 pub use ledger::{Account, CLAIMS, Claim, Full, Ledger, Owner};
+#[cfg(feature = "std")]
+pub use lines::Lines;
 pub use log::{Level, Log, Message, Quiet};
 pub use page::{Frame, FrameState, Page};
 pub use range::{FRAME_BYTES, PhysRange};

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Early memory and a log for tests: the plainest code that does what the contract says.
+//! Early memory for tests, and what to look for in a log: the plainest code that does what the contract says.
 #![allow(dead_code, reason = "each test program uses a part")]
 
 pub(crate) mod model;
 
-use handoff::{Bounds, EarlyMemory, Level, Log, Message, PhysRange, Region, RegionFlags};
-use std::cell::RefCell;
-use std::rc::Rc;
+use handoff::{Bounds, EarlyMemory, Lines, PhysRange, Region, RegionFlags};
 
 pub(crate) const MIB: u64 = 1 << 20;
 pub(crate) const GIB: u64 = 1 << 30;
@@ -125,31 +123,14 @@ impl EarlyMemory for Fake {
     }
 }
 
-/// A log that keeps its lines.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Lines(Rc<RefCell<Vec<(Level, String)>>>);
-
-impl Log for Lines {
-    fn line<M: Message>(&self, level: Level, message: M) {
-        self.0.borrow_mut().push((level, message.to_string()));
-    }
+/// All lines as one text.
+pub(crate) fn text(log: &Lines) -> String {
+    log.all().iter().map(|line| format!("{line}\n")).collect()
 }
 
-impl Lines {
-    /// All lines as one text.
-    pub(crate) fn text(&self) -> String {
-        self.0.borrow().iter().map(|(_, line)| format!("{line}\n")).collect()
-    }
-
-    /// The lines that Linux prints too.
-    pub(crate) fn linux(&self) -> Vec<String> {
-        self.0.borrow().iter().map(|(_, line)| line.clone()).filter(|line| is_linux(line)).collect()
-    }
-
-    /// The level of the first line that starts so.
-    pub(crate) fn level_of(&self, start: &str) -> Option<Level> {
-        self.0.borrow().iter().find(|(_, line)| line.starts_with(start)).map(|(level, _)| *level)
-    }
+/// The lines that Linux prints too.
+pub(crate) fn linux(log: &Lines) -> Vec<String> {
+    log.all().into_iter().filter(|line| is_linux(line)).collect()
 }
 
 fn is_linux(line: &str) -> bool {

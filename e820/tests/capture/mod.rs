@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use e820::SetupData;
-use handoff::{Level, Log, MemoryKind, Message, PhysRange, RawEntry, Rules};
-use std::{cell::RefCell, fs, path::Path, rc::Rc};
+use handoff::{Lines, MemoryKind, PhysRange, RawEntry, Rules};
+use std::{fs, path::Path};
 
 /// A recorded boot.
 pub(crate) struct Capture {
@@ -141,29 +141,9 @@ fn rules(version: &str) -> Rules {
     Rules::from_command_line(&format!("linux={version}")).unwrap()
 }
 
-/// A log that keeps its lines.
-#[derive(Clone, Default)]
-pub(crate) struct Lines(Rc<RefCell<Vec<String>>>);
-
-impl Lines {
-    pub(crate) fn push(&self, line: String) {
-        self.0.borrow_mut().push(line);
-    }
-
-    pub(crate) fn all(&self) -> Vec<String> {
-        self.0.borrow().clone()
-    }
-
-    /// Returns the lines that a kernel prints too.
-    pub(crate) fn compared(&self) -> Vec<String> {
-        self.all().into_iter().filter(|l| is_compared(l)).collect()
-    }
-}
-
-impl Log for Lines {
-    fn line<M: Message>(&self, _: Level, message: M) {
-        self.0.borrow_mut().push(message.to_string());
-    }
+/// Returns the lines that a kernel prints too.
+pub(crate) fn compared(log: &Lines) -> Vec<String> {
+    log.all().into_iter().filter(|l| is_compared(l)).collect()
 }
 
 /// Fails with the first line that differs.

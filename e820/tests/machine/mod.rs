@@ -2,11 +2,10 @@
 //! Runs the stage on the bytes of a hand-off.
 #![allow(dead_code, reason = "each test uses its part")]
 
-use crate::capture::Lines;
 use e820::{Error, Sanitize};
 use handoff::{
-    Account, EXCHANGE_BYTES, Firmware, GrantError, Handoff, Machine, MemoryMap, Page, PhysRange, RawEntry, RunError,
-    decode, encode, run_encoded,
+    Account, EXCHANGE_BYTES, Firmware, GrantError, Handoff, Lines, Machine, MemoryMap, Page, PhysRange, RawEntry,
+    RunError, decode, encode, run_encoded,
 };
 
 struct Host(Lines);
