@@ -19,6 +19,10 @@ const MSRV: &str = "1.87";
 
 const FEATURES: [&[&str]; 4] = [&[], &["serde"], &["defmt"], &["serde", "defmt"]];
 
+/// What single libraries have beyond that.
+pub(crate) const OWN_FEATURES: [(&str, &[&str]); 3] =
+    [("bootmem-buddy", &["spin"]), ("bootmem-buddy", &["heap"]), ("bootmem-buddy", &["spin", "heap", "serde"])];
+
 /// A name and what it checks.
 type Check = (&'static str, fn() -> Result<()>);
 
@@ -92,6 +96,10 @@ fn features() -> Result<()> {
             Cargo::new("check").arg("--quiet").package(library).features(features).run()?;
             Cargo::new("build").arg("--quiet").package(library).features(features).bare_metal().run()?;
         }
+    }
+    for (library, features) in OWN_FEATURES {
+        Cargo::new("clippy").arg("--all-targets").package(library).features(features).deny_warnings().run()?;
+        Cargo::new("build").arg("--quiet").package(library).features(features).bare_metal().run()?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! `cargo xtask test`: on the host, then in QEMU.
 
 use crate::cargo::Cargo;
-use crate::ci::LIBRARIES;
+use crate::ci::{LIBRARIES, OWN_FEATURES};
 use crate::cli::TestArgs;
 use crate::install::{self, Tool};
 use crate::progress::{skipped, timed};
@@ -19,10 +19,13 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
     timed("image tests", || image(args))
 }
 
-/// Every test of a plain `cargo test` - that is with the feature `serde`, which xtask asks of all crates - and then the
-/// unit tests of each library as a user gets it who asks for nothing.
+/// Every test of a plain `cargo test` - that is with the feature `serde`, which xtask asks of all crates - then those of the
+/// features that single libraries have, and the unit tests of each library as a user gets it who asks for nothing.
 fn host() -> Result<()> {
     Cargo::new("test").run()?;
+    for (library, features) in OWN_FEATURES {
+        Cargo::new("test").package(library).features(features).run()?;
+    }
     Cargo::new("test").arg("--lib").packages(LIBRARIES).run()
 }
 
