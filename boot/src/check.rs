@@ -70,7 +70,8 @@ pub(crate) fn check(
             let granted = zones.descriptors == granted && zones.descriptors == frames.descriptors;
             unless(!granted, "its descriptors are not what it was granted")?;
             let same = zones.sections == frames.sections && zones.zones.iter().map(|z| &z.span).eq(&frames.zones);
-            unless(!same, "its zones and sections are not those of its input")
+            unless(!same, "its zones and sections are not those of its input")?;
+            unless(zones.distances != frames.blocks.distances, "its distances are not those of its input")
         }
         _ => Err(Why::Claim("there is no such stage")),
     }
@@ -98,8 +99,9 @@ impl Known<'_> {
     fn agrees_with_map(self, map: &MemoryMap) -> Result<(), Why> {
         let ram = map.map.iter().filter(|entry| entry.kind.is_ram()).all(|entry| self.is_ram(entry.range));
         unless(!ram, "it calls RAM what neither the firmware nor the command line does")?;
-        let Firmware { images, affinity, ledger, .. } = self.firmware;
-        let same = map.images == *images && map.affinity == *affinity && map.ledger.installed == ledger.installed;
+        let Firmware { images, affinity, distances, ledger, .. } = self.firmware;
+        let same = map.images == *images && map.ledger.installed == ledger.installed;
+        let same = same && map.affinity == *affinity && map.distances == *distances;
         unless(!same, "it changed what boot knows of memory")
     }
 

@@ -4,8 +4,8 @@
 use crate::hand_over::is_offered;
 use crate::{Buddy, Error, Event};
 use handoff::{
-    DESCRIPTOR_BLOCKS, FRAME_BYTES, Frames, Full, Ledger, Log, MAX_ZONES, Machine, Owner, Page, PhysRange, Region,
-    Stage, StageId, Zones,
+    DESCRIPTOR_BLOCKS, FRAME_BYTES, Frames, Full, Ledger, Log, MAX_ZONES, Machine, NodeDistances, Owner, Page,
+    PhysRange, Region, Stage, StageId, Zones,
 };
 use heapless::Vec;
 
@@ -28,7 +28,7 @@ impl Stage for HandOver {
         report(&log, &buddy, handed);
 
         claim_partial_pages(&blocks.memory, &blocks.reserved, &mut blocks.ledger)?;
-        Ok(buddy.detach(descriptors, blocks.ledger))
+        Ok(buddy.detach(descriptors, blocks.distances, blocks.ledger))
     }
 }
 
@@ -45,8 +45,13 @@ impl<'a> Buddy<'a, MAX_ZONES> {
 
     /// Returns the hand-off from which [`attach`](Self::attach) makes the same allocator again.
     #[must_use]
-    pub fn detach(self, descriptors: Vec<PhysRange, DESCRIPTOR_BLOCKS>, ledger: Ledger) -> Zones {
-        Zones { zones: self.zones, sections: self.sections.into_runs(), descriptors, ledger }
+    pub fn detach(
+        self,
+        descriptors: Vec<PhysRange, DESCRIPTOR_BLOCKS>,
+        distances: NodeDistances,
+        ledger: Ledger,
+    ) -> Zones {
+        Zones { zones: self.zones, sections: self.sections.into_runs(), descriptors, distances, ledger }
     }
 }
 

@@ -108,7 +108,7 @@ fn hands_over_and_closes_the_account() {
     let mut buddy = Buddy::attach(&mut pages, &zones).unwrap();
     assert_eq!(buddy.validate(), Ok(()));
     buddy.take_range(frames(8192 + 512..8192 + 513)).unwrap();
-    let again = buddy.detach(zones.descriptors.clone(), zones.ledger.clone());
+    let again = buddy.detach(zones.descriptors.clone(), zones.distances.clone(), zones.ledger.clone());
     assert_eq!(again.zones[1].free(), zones.zones[1].free() - 1);
     assert_eq!(Buddy::attach(&mut pages, &again).unwrap().validate(), Ok(()));
 }

@@ -53,8 +53,8 @@ impl Stage for Sanitize {
         }
         setup_pci_gap(&table, max_pfn, &log);
 
-        let Firmware { images, affinity, .. } = input;
-        Ok(MemoryMap { map: hand_on(&table), max_pfn, low_max_pfn, images, affinity, ledger })
+        let Firmware { images, affinity, distances, .. } = input;
+        Ok(MemoryMap { map: hand_on(&table), max_pfn, low_max_pfn, images, affinity, distances, ledger })
     }
 }
 

@@ -23,8 +23,17 @@ pub(crate) struct NodeData {
     pub(crate) range: PhysRange,
 }
 
-/// Gives memory and reservations their nodes, from what the firmware says or else all to node 0; returns where each
-/// node's bookkeeping was placed, by node.
+/// Who said which memory belongs to which node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Source {
+    /// The firmware.
+    Firmware,
+    /// Nobody who can be believed: all of it is node 0.
+    Nobody,
+}
+
+/// Gives memory and reservations their nodes, from what the firmware says or else all to node 0; returns who was believed
+/// and where each node's bookkeeping was placed, by node.
 ///
 /// Linux: `x86_numa_init`, `numa_init` (6.1).
 pub(crate) fn assign<const N: usize, L: Log>(
@@ -32,14 +41,14 @@ pub(crate) fn assign<const N: usize, L: Log>(
     affinity: &[Affinity],
     max_pfn: u64,
     numa_off: bool,
-) -> Result<Vec<NodeData, AFFINITIES>, Error> {
+) -> Result<(Source, Vec<NodeData, AFFINITIES>), Error> {
     reset(memblock)?;
     if !affinity.is_empty() && !numa_off {
         let believed = mark(memblock, affinity)?;
         if let Some(nodes) = believed.then(|| cleanup(memblock, affinity, max_pfn)).flatten() {
             register(memblock, &nodes)?;
             if is_covered(memblock, &nodes) {
-                return place(memblock, &nodes);
+                return Ok((Source::Firmware, place(memblock, &nodes)?));
             }
         }
         reset(memblock)?;
@@ -51,7 +60,7 @@ pub(crate) fn assign<const N: usize, L: Log>(
     let all = PhysRange::new(0, end).map(|range| Affinity { range, node: 0, hotplug: false });
     let nodes: Nodes = all.into_iter().collect();
     register(memblock, &nodes)?;
-    place(memblock, &nodes)
+    Ok((Source::Nobody, place(memblock, &nodes)?))
 }
 
 fn reset<const N: usize, L: Log>(memblock: &mut Memblock<N, L>) -> Result<(), Error> {

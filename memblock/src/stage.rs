@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The stage: sanitized map in, memory and reservations out.
 
-use crate::{Error, Memblock, Notice, Policy, Store, nodes};
+use crate::nodes::{self, Source};
+use crate::{Error, Memblock, Notice, Policy, Store};
 use handoff::{
-    Blocks, EarlyStore, FRAME_BYTES, Ledger, Log, Machine, MemoryKind, MemoryMap, Owner, PhysRange, REGIONS, Rules,
-    Stage, StageId, parameters,
+    Blocks, EarlyStore, FRAME_BYTES, Ledger, Log, Machine, MemoryKind, MemoryMap, NodeDistances, Owner, PhysRange,
+    REGIONS, Rules, Stage, StageId, parameters,
 };
 
 /// Assembles memory and what is reserved in it, up to where Linux places the crash kernel.
@@ -55,13 +56,15 @@ impl Stage for Assemble {
         claim(&mut ledger, &memblock, Owner::LOW_MEMORY, LOW_MEMORY)?;
 
         let numa_off = parameters(command_line).any(|parameter| parameter == ("numa", Some("off")));
-        for data in nodes::assign(&mut memblock, &input.affinity, input.max_pfn, numa_off)? {
+        let (source, data) = nodes::assign(&mut memblock, &input.affinity, input.max_pfn, numa_off)?;
+        for data in data {
             claim(&mut ledger, &memblock, Owner::NODE_DATA, data.range)?;
         }
         memblock.dump_all();
 
-        let MemoryMap { max_pfn, low_max_pfn, images, affinity, .. } = input;
-        let mut blocks = Blocks { max_pfn, low_max_pfn, images, affinity, ledger, ..Blocks::default() };
+        let MemoryMap { max_pfn, low_max_pfn, images, affinity, distances, .. } = input;
+        let distances = if source == Source::Firmware { distances } else { NodeDistances::default() };
+        let mut blocks = Blocks { max_pfn, low_max_pfn, images, affinity, distances, ledger, ..Blocks::default() };
         Store::save(&memblock, &mut blocks);
         Ok(blocks)
     }

@@ -34,7 +34,7 @@ impl<S: EarlyStore> Stage for Initialize<S> {
         S::save(&memory, &mut blocks);
         claim_region_arrays(&mut blocks)?;
 
-        layout.report(&blocks.affinity.iter().map(|a| a.node), &log);
+        layout.report(&(0..blocks.distances.nodes() as u16), &log);
         let pages = machine.descriptors(&descriptors)?;
         layout.initialize(pages, &blocks.reserved)?;
 

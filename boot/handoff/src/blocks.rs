@@ -4,7 +4,7 @@
 use crate::firmware::{
     AFFINITIES, AFFINITY_BYTES, ENVELOPE_BYTES, IMAGES, IMAGES_BYTES, LEDGER_BYTES, RANGE_BYTES, VARINT,
 };
-use crate::{Account, Affinity, Direction, Handoff, Image, Ledger, PhysRange, Region};
+use crate::{Account, Affinity, Direction, Handoff, Image, Ledger, NodeDistances, PhysRange, Region};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,8 @@ pub struct Blocks {
     pub images: Vec<Image, IMAGES>,
     /// Which memory belongs to which node.
     pub affinity: Vec<Affinity, AFFINITIES>,
+    /// How far nodes are from each other; empty if all memory counts as one node.
+    pub distances: NodeDistances,
     /// The account: every reserved byte of memory is claimed.
     pub ledger: Ledger,
 }
@@ -42,8 +44,13 @@ pub struct Blocks {
 const REGION_BYTES: usize = RANGE_BYTES + 2 * VARINT.1;
 
 impl Blocks {
-    pub(crate) const PAYLOAD_BYTES: usize =
-        2 * (VARINT.2 + REGIONS * REGION_BYTES) + 5 * VARINT.0 + 1 + IMAGES_BYTES + AFFINITY_BYTES + LEDGER_BYTES;
+    pub(crate) const PAYLOAD_BYTES: usize = 2 * (VARINT.2 + REGIONS * REGION_BYTES)
+        + 5 * VARINT.0
+        + 1
+        + IMAGES_BYTES
+        + AFFINITY_BYTES
+        + NodeDistances::BYTES
+        + LEDGER_BYTES;
 
     /// Returns the bytes of memory: the sum of the regions, not Linux's counter.
     #[must_use]
@@ -88,7 +95,7 @@ fn sorted(regions: &[Region]) -> bool {
 
 impl Handoff for Blocks {
     const EDGE: u8 = 2;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const MAX_BYTES: usize = ENVELOPE_BYTES + Self::PAYLOAD_BYTES;
 
     fn validate(&self) -> Result<(), &'static str> {
@@ -96,6 +103,8 @@ impl Handoff for Blocks {
             Err("memory regions are sorted and disjoint")
         } else if !sorted(&self.reserved) {
             Err("reserved regions are sorted and disjoint")
+        } else if !self.distances.is_valid() {
+            Err("a node is nearest to itself")
         } else if !self.ledger.is_valid() {
             Err("claims are sorted and disjoint")
         } else if self.ledger.total(Account::Reserved) != self.reserved_bytes() {

@@ -18,7 +18,7 @@ pub struct Crash {
 
 impl Handoff for Crash {
     const EDGE: u8 = 3;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const MAX_BYTES: usize = ENVELOPE_BYTES + Blocks::PAYLOAD_BYTES + 2 * (1 + RANGE_BYTES);
 
     fn validate(&self) -> Result<(), &'static str> {

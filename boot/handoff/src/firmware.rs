@@ -2,7 +2,7 @@
 //! Edge 0, boot → e820: what the firmware and the loader say.
 
 use crate::ledger::CLAIMS;
-use crate::{Handoff, Ledger, Owner, PhysRange, RawEntry};
+use crate::{Handoff, Ledger, NodeDistances, Owner, PhysRange, RawEntry};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,8 @@ pub struct Firmware {
     pub images: Vec<Image, IMAGES>,
     /// Which memory belongs to which node; empty on a machine with one node.
     pub affinity: Vec<Affinity, AFFINITIES>,
+    /// How far nodes are from each other, from the ACPI SLIT.
+    pub distances: NodeDistances,
     /// The account, opened with what SMBIOS says is installed.
     pub ledger: Ledger,
 }
@@ -58,15 +60,22 @@ pub(crate) const ENVELOPE_BYTES: usize = crate::HEADER_BYTES + 4;
 
 impl Handoff for Firmware {
     const EDGE: u8 = 0;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const MAX_BYTES: usize = ENVELOPE_BYTES
         + VARINT.2
         + RAW_ENTRIES * (RANGE_BYTES + VARINT.1)
         + IMAGES_BYTES
         + AFFINITY_BYTES
+        + NodeDistances::BYTES
         + LEDGER_BYTES;
 
     fn validate(&self) -> Result<(), &'static str> {
-        if self.ledger.is_valid() { Ok(()) } else { Err("claims are sorted and disjoint") }
+        if !self.distances.is_valid() {
+            Err("a node is nearest to itself")
+        } else if !self.ledger.is_valid() {
+            Err("claims are sorted and disjoint")
+        } else {
+            Ok(())
+        }
     }
 }

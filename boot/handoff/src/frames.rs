@@ -48,7 +48,7 @@ pub(crate) fn check_layout(sections: &[SectionRun], descriptors: &[PhysRange]) -
 
 impl Handoff for Frames {
     const EDGE: u8 = 4;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const MAX_BYTES: usize =
         ENVELOPE_BYTES + Blocks::PAYLOAD_BYTES + VARINT.2 + MAX_ZONES * (VARINT.2 + 1 + 3 * VARINT.0) + LAYOUT_BYTES;
 

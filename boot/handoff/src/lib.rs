@@ -57,6 +57,8 @@ mod blocks;
 #[cfg(feature = "serde")]
 mod crash;
 #[cfg(feature = "serde")]
+mod distances;
+#[cfg(feature = "serde")]
 mod envelope;
 #[cfg(feature = "serde")]
 mod firmware;
@@ -73,6 +75,8 @@ mod zones;
 pub use blocks::{Blocks, REGIONS};
 #[cfg(feature = "serde")]
 pub use crash::Crash;
+#[cfg(feature = "serde")]
+pub use distances::NodeDistances;
 #[cfg(feature = "serde")]
 pub use envelope::{DecodeError, EXCHANGE_BYTES, EncodeError, HEADER_BYTES, Handoff, decode, encode};
 #[cfg(feature = "serde")]

@@ -4,7 +4,7 @@
 use crate::firmware::{
     AFFINITIES, AFFINITY_BYTES, ENVELOPE_BYTES, IMAGES, IMAGES_BYTES, LEDGER_BYTES, RANGE_BYTES, VARINT,
 };
-use crate::{Affinity, FRAME_BYTES, Handoff, Image, Ledger, MemoryKind, PhysRange};
+use crate::{Affinity, FRAME_BYTES, Handoff, Image, Ledger, MemoryKind, NodeDistances, PhysRange};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -33,19 +33,22 @@ pub struct MemoryMap {
     pub images: Vec<Image, IMAGES>,
     /// Which memory belongs to which node.
     pub affinity: Vec<Affinity, AFFINITIES>,
+    /// How far nodes are from each other.
+    pub distances: NodeDistances,
     /// The account: what was lost to the BIOS and to limits is claimed.
     pub ledger: Ledger,
 }
 
 impl Handoff for MemoryMap {
     const EDGE: u8 = 1;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const MAX_BYTES: usize = ENVELOPE_BYTES
         + VARINT.2
         + MAP_ENTRIES * (RANGE_BYTES + VARINT.1)
         + 2 * VARINT.0
         + IMAGES_BYTES
         + AFFINITY_BYTES
+        + NodeDistances::BYTES
         + LEDGER_BYTES;
 
     fn validate(&self) -> Result<(), &'static str> {
@@ -56,6 +59,8 @@ impl Handoff for MemoryMap {
             Err("RAM below 4 GiB ends at or before all RAM")
         } else if self.max_pfn > ram_end.div_ceil(FRAME_BYTES) && !self.map.iter().any(|e| e.kind == MemoryKind::ACPI) {
             Err("RAM ends where the map says")
+        } else if !self.distances.is_valid() {
+            Err("a node is nearest to itself")
         } else if !self.ledger.is_valid() {
             Err("claims are sorted and disjoint")
         } else {

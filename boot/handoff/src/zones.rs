@@ -4,8 +4,8 @@
 use crate::firmware::{ENVELOPE_BYTES, LEDGER_BYTES, VARINT};
 use crate::frames::{LAYOUT_BYTES, check_layout};
 use crate::{
-    Account, DESCRIPTOR_BLOCKS, FRAME_BYTES, Frame, Handoff, Ledger, MAX_ZONES, ORDERS, PhysRange, SECTION_RUNS,
-    SectionRun, ZoneState,
+    Account, DESCRIPTOR_BLOCKS, FRAME_BYTES, Frame, Handoff, Ledger, MAX_ZONES, NodeDistances, ORDERS, PhysRange,
+    SECTION_RUNS, SectionRun, ZoneState,
 };
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,8 @@ pub struct Zones {
     pub sections: Vec<SectionRun, SECTION_RUNS>,
     /// Where the descriptors lie: mapped one after another in this order, they are one array.
     pub descriptors: Vec<PhysRange, DESCRIPTOR_BLOCKS>,
+    /// How far nodes are from each other; empty if all memory counts as one node.
+    pub distances: NodeDistances,
     /// The account, closed: every byte of memory is claimed or managed.
     pub ledger: Ledger,
 }
@@ -44,11 +46,12 @@ fn bytes(frames: impl Iterator<Item = u64>) -> u64 {
 
 impl Handoff for Zones {
     const EDGE: u8 = 5;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const MAX_BYTES: usize = ENVELOPE_BYTES
         + VARINT.2
         + MAX_ZONES * (VARINT.2 + 1 + 4 * VARINT.0 + ORDERS * (2 * VARINT.1 + VARINT.0))
         + LAYOUT_BYTES
+        + NodeDistances::BYTES
         + LEDGER_BYTES;
 
     fn validate(&self) -> Result<(), &'static str> {
@@ -60,6 +63,8 @@ impl Handoff for Zones {
             Err("free lists start and end at a descriptor")
         } else if self.zones.iter().any(|z| z.managed > z.span.present || z.free() > z.managed) {
             Err("free frames are managed, managed frames are present")
+        } else if !self.distances.is_valid() {
+            Err("a node is nearest to itself")
         } else if !self.ledger.is_valid() {
             Err("claims are sorted and disjoint")
         } else if self.present_bytes() != self.ledger.total(Account::Reserved) + self.managed_bytes() {

@@ -6,8 +6,8 @@
 use expect_test::{Expect, expect};
 use handoff::{
     Affinity, Blocks, Crash, Direction, EXCHANGE_BYTES, Firmware, Frame, Frames, FreeArea, Handoff, Image, Ledger,
-    MapEntry, MemoryKind, MemoryMap, Nid, ORDERS, Owner, PhysRange, RawEntry, Region, RegionFlags, SECTION_FRAMES,
-    SectionRun, ZoneKind, ZoneSpan, ZoneState, Zones, decode, encode,
+    MapEntry, MemoryKind, MemoryMap, Nid, NodeDistances, ORDERS, Owner, PhysRange, RawEntry, Region, RegionFlags,
+    SECTION_FRAMES, SectionRun, ZoneKind, ZoneSpan, ZoneState, Zones, decode, encode,
 };
 
 fn range(start: u64, end: u64) -> PhysRange {
@@ -31,6 +31,12 @@ fn affinity() -> [Affinity; 1] {
     [Affinity { range: range(0, 0x800_0000), node: 1, hotplug: true }]
 }
 
+fn distances() -> NodeDistances {
+    let mut distances = NodeDistances::even(2);
+    assert!(distances.set(0, 1, 31));
+    distances
+}
+
 fn firmware() -> Firmware {
     let mut ledger = Ledger::new();
     ledger.installed = Some(0x800_0000);
@@ -43,6 +49,7 @@ fn firmware() -> Firmware {
         .collect(),
         images: images().into_iter().collect(),
         affinity: affinity().into_iter().collect(),
+        distances: distances(),
         ledger,
     }
 }
@@ -57,6 +64,7 @@ fn memory_map() -> MemoryMap {
         low_max_pfn: 0x8000,
         images: images().into_iter().collect(),
         affinity: affinity().into_iter().collect(),
+        distances: distances(),
         ledger,
     }
 }
@@ -78,6 +86,7 @@ fn blocks() -> Blocks {
         low_max_pfn: 0x8000,
         images: images().into_iter().collect(),
         affinity: affinity().into_iter().collect(),
+        distances: distances(),
         ledger,
     }
 }
@@ -120,6 +129,7 @@ fn zones() -> Zones {
             .collect(),
         sections: frames.sections,
         descriptors: frames.descriptors,
+        distances: frames.blocks.distances,
         ledger: frames.blocks.ledger,
     }
 }
@@ -129,9 +139,9 @@ fn firmware_bytes() {
     check(
         &firmware(),
         &expect![[r#"
-        42544d4d0100000025000000020080f827010500630180804080802011010080
-        80804001010180808040000000acbcec23
-    "#]],
+            42544d4d020000002a000000020080f827010500630180804080802011010080
+            8080400101040a1f140a01808080400000001cac3214
+        "#]],
     );
 }
 
@@ -140,9 +150,9 @@ fn memory_map_bytes() {
     check(
         &memory_map(),
         &expect![[r#"
-        42544d4d010001002d00000001802080e0ff3f01808002808002018080408080
-        20110100808080400101008080804000010080200118f3dd6b
-    "#]],
+            42544d4d020001003200000001802080e0ff3f01808002808002018080408080
+            20110100808080400101040a1f140a0080808040000100802001b44dfb50
+        "#]],
     );
 }
 
@@ -151,10 +161,11 @@ fn blocks_bytes() {
     check(
         &blocks(),
         &expect![[r#"
-        42544d4d010002005400000001802080e0ff3f00010280804080802000008080
-        808009802080100080e0ff3f80a0208080804001808002808002018080408080
-        20110100808080400101008080804000020080200180804080802011a1ca743c
-    "#]],
+            42544d4d020002005900000001802080e0ff3f00010280804080802000008080
+            808009802080100080e0ff3f80a0208080804001808002808002018080408080
+            20110100808080400101040a1f140a0080808040000200802001808040808020
+            112fc4120b
+        "#]],
     );
 }
 
@@ -163,11 +174,12 @@ fn crash_bytes() {
     check(
         &crash(),
         &expect![[r#"
-        42544d4d010003007200000001802080e0ff3f00010380804080802000008080
-        8008808080088010008080808009802080100080e0ff3f80a020808080400180
-        8002808002018080408080201101008080804001010080808040000300802001
-        8080408080201180808008808080081701808080088080800800528c3190
-    "#]],
+            42544d4d020003007700000001802080e0ff3f00010380804080802000008080
+            8008808080088010008080808009802080100080e0ff3f80a020808080400180
+            800280800201808040808020110100808080400101040a1f140a008080804000
+            0300802001808040808020118080800880808008170180808008808080080046
+            9fa50f
+        "#]],
     );
 }
 
@@ -176,13 +188,13 @@ fn frames_bytes() {
     check(
         &frames(),
         &expect![[r#"
-        42544d4d010004009b00000001802080e0ff3f00010480804080802000008080
-        8008808080088010008080803f808080018010008080808009802080100080e0
-        ff3f80a020808080400180800280800201808040808020110100808080400101
-        0080808040000400802001808040808020118080800880808008178080803f80
-        8080011902000001ff1fff1f0001802080e00180e00101000100018080803f80
-        8080012d39d4c4
-    "#]],
+            42544d4d02000400a000000001802080e0ff3f00010480804080802000008080
+            8008808080088010008080803f808080018010008080808009802080100080e0
+            ff3f80a020808080400180800280800201808040808020110100808080400101
+            040a1f140a008080804000040080200180804080802011808080088080800817
+            8080803f808080011902000001ff1fff1f0001802080e00180e0010100010001
+            8080803f80808001fdf93ede
+        "#]],
     );
 }
 
@@ -192,18 +204,18 @@ fn zones_bytes() {
     check(
         &zones(),
         &expect![[r#"
-        42544d4d010005003801000002000001ff1fff1f00ffffffff0fffffffff0f00
-        ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f
-        00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff
-        0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffff
-        ff0f00ffffffff0fffffffff0f000001802080e00180e001ffda01ffffffff0f
-        ffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff
-        0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffff
-        ff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffff
-        ffff0fffffffff0f00804080f0010601000100018080803f8080800100808080
-        40000400802001808040808020118080800880808008178080803f8080800119
-        a58cb00c
-    "#]],
+            42544d4d020005003d01000002000001ff1fff1f00ffffffff0fffffffff0f00
+            ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f
+            00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff
+            0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffff
+            ff0f00ffffffff0fffffffff0f000001802080e00180e001ffda01ffffffff0f
+            ffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff
+            0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffff
+            ff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffff
+            ffff0fffffffff0f00804080f0010601000100018080803f80808001040a1f14
+            0a0080808040000400802001808040808020118080800880808008178080803f
+            8080800119f4cde1a0
+        "#]],
     );
 }
 

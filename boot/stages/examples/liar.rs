@@ -46,8 +46,8 @@ impl Stage for MapLiar {
     type Error = Infallible;
 
     fn run<M: Machine>(_: &str, firmware: Firmware, _: &mut M) -> Result<MemoryMap, Infallible> {
-        let Firmware { map: raw, images, affinity, ledger } = firmware;
-        let mut map = MemoryMap { images, affinity, ledger, ..MemoryMap::default() };
+        let Firmware { map: raw, images, affinity, distances, ledger } = firmware;
+        let mut map = MemoryMap { images, affinity, distances, ledger, ..MemoryMap::default() };
         let entry = |start, end, kind| MapEntry { range: range(start, end), kind };
         map.map = raw.iter().map(|e| entry(e.addr, e.addr + e.size, e.kind)).collect();
         match kind() {
