@@ -5,9 +5,12 @@ use crate::chain::Outcome;
 use crate::paging::{AddressSpace, MapError, Rights, Who};
 use crate::phys;
 use crate::pool::Pool;
-use buddy::Buddy;
+use buddy::{Buddy, Distances};
 use core::fmt;
-use handoff::{Blocks, FRAME_BYTES, Frame, Image, Ledger, Owner, Page, PhysRange, SECTION_BYTES, SectionRun};
+use handoff::{
+    Blocks, FRAME_BYTES, Frame, Image, Ledger, MAX_NODES, NodeDistances, Owner, Page, PhysRange, SECTION_BYTES,
+    SectionRun,
+};
 use x86_64::structures::paging::{FrameAllocator, PhysFrame, Size4KiB};
 
 /// Where boot maps the descriptors, one block after the other.
@@ -73,6 +76,7 @@ pub(crate) fn adopt(
     let pages =
         unsafe { core::slice::from_raw_parts_mut(DESCRIPTORS as *mut Page, bytes as usize / size_of::<Page>()) };
     let mut buddy = Buddy::attach(pages, zones).map_err(AdoptError::Buddy)?;
+    set_distances(&mut buddy, &zones.distances).map_err(AdoptError::Buddy)?;
     buddy.validate().map_err(AdoptError::Buddy)?;
     check_free(&buddy, blocks)?;
 
@@ -104,6 +108,13 @@ impl Kernel {
         }
         Ok(())
     }
+}
+
+/// Tells the allocator how far nodes are from each other; without nodes there is nothing to tell.
+fn set_distances(buddy: &mut Buddy<'_>, distances: &NodeDistances) -> Result<(), buddy::Error> {
+    let nodes: [u16; MAX_NODES] = core::array::from_fn(|node| node as u16);
+    let count = distances.nodes();
+    buddy.set_distances(&nodes[..count], Distances::new(count, distances.rows())?)
 }
 
 fn map_descriptors(

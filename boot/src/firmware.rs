@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first hand-off: the firmware's map, what lies in memory, nodes and what is installed.
 
+use crate::acpi::Acpi;
 use crate::console::say;
 use crate::multiboot::Loader;
+use crate::srat::Srat;
 use crate::tables::Tables;
-use crate::{smbios, srat};
-use handoff::{Firmware, Image, Ledger, Owner, PhysRange};
+use crate::{slit, smbios};
+use handoff::{Firmware, Image, Ledger, NodeDistances, Owner, PhysRange};
 
 /// Returns the first hand-off.
 ///
@@ -21,10 +23,20 @@ pub(crate) fn collect(loader: &Loader, pool: PhysRange) -> Result<Firmware, &'st
         firmware.images.push(image).map_err(|_| "too many things lie in memory")?;
     }
     if let Some((root, entry_bytes)) = loader.acpi_root() {
-        match srat::affinities(Tables, root, entry_bytes) {
-            Ok(affinity) => firmware.affinity = affinity,
-            Err(why) => say!("boot: SRAT: {why}: all memory counts as one node"),
-        }
+        nodes(Acpi { tables: Tables, root, entry_bytes }, &mut firmware);
     }
     Ok(firmware)
+}
+
+/// Reads which memory belongs to which node, and how far nodes are from each other.
+fn nodes(acpi: Acpi, firmware: &mut Firmware) {
+    let srat = Srat::read(acpi).unwrap_or_else(|why| {
+        say!("boot: SRAT: {why}: all memory counts as one node");
+        Srat::default()
+    });
+    firmware.affinity = srat.ranges;
+    firmware.distances = slit::distances(acpi, &srat.domains).unwrap_or_else(|why| {
+        say!("boot: SLIT: {why}: all nodes count as equally far");
+        NodeDistances::even(srat.domains.len())
+    });
 }

@@ -4,6 +4,7 @@
 #![no_std]
 #![no_main]
 
+mod acpi;
 mod adopt;
 mod chain;
 mod check;
@@ -23,6 +24,7 @@ mod program;
 mod report;
 mod runner;
 mod self_test;
+mod slit;
 mod smbios;
 mod srat;
 mod tables;

@@ -4,7 +4,7 @@
 use crate::adopt::Kernel;
 use crate::chain::Outcome;
 use crate::clock::{self, Clock};
-use crate::console::{Frames, Kind, print};
+use crate::console::{Console, Frames, Kind, print};
 use crate::paging::{self, ImageBytes};
 use crate::self_test::Proof;
 use core::fmt::{self, Write};
@@ -42,6 +42,7 @@ impl Report<'_> {
         self.table(&sums);
         self.memory_line(&sums);
         self.free_line(&sums);
+        self.nodes();
         self.times();
         self.figures(&sums);
         self.check(&sums)
@@ -144,6 +145,26 @@ impl Report<'_> {
             0,
             mib(sums.free)
         );
+    }
+
+    /// What each node has, how far the others are and in which order it falls back to them. One node needs no line.
+    fn nodes(&self) {
+        let distances = &self.outcome.zones.distances;
+        if distances.nodes() < 2 {
+            return;
+        }
+        print!("");
+        for (node, row) in (0..).zip(distances.rows().chunks(distances.nodes())) {
+            let buddy = &self.kernel.buddy;
+            let zones = buddy.zones().iter().filter(|zone| zone.span.node == node);
+            let (managed, free) = zones.fold((0, 0), |(m, f), zone| (m + zone.managed, f + zone.free()));
+            let (managed, free) = (managed * FRAME_BYTES, free * FRAME_BYTES);
+            let _ = write!(Console, "Node {node}: {managed} bytes managed, {free} free; distances");
+            row.iter().for_each(|distance| _ = write!(Console, " {distance}"));
+            let _ = write!(Console, "; falls back to");
+            buddy.fallback_order(node).for_each(|node| _ = write!(Console, " {node}"));
+            print!("");
+        }
     }
 
     fn times(&self) {

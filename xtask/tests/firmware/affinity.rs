@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The SRAT.
 
-use crate::srat::affinities;
+use crate::acpi::Acpi;
+use crate::srat::Srat;
 use crate::tables::{BASE, Tables};
 use proptest::prelude::*;
 
 /// Returns a table with its length and sum.
-fn table(signature: [u8; 4], body: &[u8]) -> Vec<u8> {
+pub(crate) fn table(signature: [u8; 4], body: &[u8]) -> Vec<u8> {
     let mut table = [&signature[..], &(36 + body.len() as u32).to_le_bytes(), &[0; 28], body].concat();
     table[9] = table.iter().fold(0_u8, |sum, byte| sum.wrapping_sub(*byte));
     table
@@ -41,9 +42,14 @@ fn range(domain: u32, base: u64, size: u64, flags: u8) -> Vec<u8> {
     [&start[..], &[0; 4], &[flags, 0, 0, 0], &[0; 8]].concat()
 }
 
+/// Returns these tables behind a root table.
+pub(crate) fn acpi(tables: &[Vec<u8>]) -> Acpi {
+    Acpi { tables: memory(tables), root: BASE, entry_bytes: 8 }
+}
+
 fn read(tables: &[Vec<u8>]) -> Result<Vec<(u64, u64, u16, bool)>, &'static str> {
-    let found = affinities(memory(tables), BASE, 8)?;
-    Ok(found.iter().map(|a| (a.range.start(), a.range.end(), a.node, a.hotplug)).collect())
+    let found = Srat::read(acpi(tables))?;
+    Ok(found.ranges.iter().map(|a| (a.range.start(), a.range.end(), a.node, a.hotplug)).collect())
 }
 
 #[test]
@@ -74,7 +80,7 @@ fn what_is_no_srat_is_passed_over() {
     assert_eq!(read(&[wrong_sum.clone()]), Ok(vec![]));
     assert_eq!(read(&[wrong_sum, too_long, good]), Ok(vec![(0, 4096, 0, false)]));
     assert_eq!(read(&[srat(&[vec![1, 0], vec![1], vec![1, 255]])]), Ok(vec![]));
-    assert_eq!(affinities(Tables(&[]), BASE, 8).unwrap().len(), 0);
+    assert_eq!(Srat::read(Acpi { tables: Tables(&[]), root: BASE, entry_bytes: 8 }).unwrap().ranges.len(), 0);
 }
 
 #[test]
@@ -96,7 +102,7 @@ proptest! {
         width in prop::sample::select(vec![4, 8]),
     ) {
         let _ = read(&[table(*b"SRAT", &body)]);
-        let _ = affinities(Tables(memory.leak()), root, width);
+        let _ = Srat::read(Acpi { tables: Tables(memory.leak()), root, entry_bytes: width });
     }
 
     #[test]
