@@ -2,6 +2,7 @@
 //! The command line.
 
 use crate::guest::{Firmware, MachineType, MemorySize};
+use crate::numa::{Distance, Numa};
 use crate::{ci, image, qemu, replay, test};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -71,9 +72,12 @@ pub(crate) struct QemuArgs {
     /// Processors of the machine
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) smp: u32,
-    /// Nodes over which the memory is spread evenly
-    #[arg(long, value_name = "NODES", default_value_t = 1)]
-    pub(crate) numa: u16,
+    /// Nodes over which the memory is spread evenly, or the size of each, e.g. 4 or 3G,1G,0
+    #[arg(long, value_name = "NODES", default_value = "1")]
+    pub(crate) numa: Numa,
+    /// Distances between nodes, e.g. 0-1=21,0-2=31; what is not named is 20
+    #[arg(long, value_name = "A-B=N", value_delimiter = ',', requires = "numa")]
+    pub(crate) distances: Vec<Distance>,
     /// Seconds after which the guest is stopped [default: 60, none with --gdb]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<u64>,

@@ -2,6 +2,7 @@
 //! The machine QEMU shows the guest.
 
 use crate::install;
+use crate::numa::{Distance, Numa, distance_arguments};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use std::fmt;
@@ -40,8 +41,6 @@ pub(crate) struct MemorySize(pub(crate) u64);
 
 /// From here on the guest needs more than the 40 physical address bits of QEMU's emulated processor.
 const WIDE: MemorySize = MemorySize(1000 << 30);
-/// Nodes begin and end at multiples of this, where that is possible.
-const NODE_UNIT: u64 = 1 << 20;
 /// In less, OVMF hangs or resets without a word.
 const UEFI_LEAST: MemorySize = MemorySize(48 << 20);
 
@@ -83,8 +82,8 @@ pub(crate) struct Guest<'a> {
     pub(crate) firmware: Firmware,
     pub(crate) memory: MemorySize,
     pub(crate) smp: u32,
-    /// Number of nodes; with one the firmware does not mention nodes.
-    pub(crate) numa: u16,
+    pub(crate) numa: &'a Numa,
+    pub(crate) distances: &'a [Distance],
     pub(crate) iso: &'a Path,
     /// Where COM1 goes.
     pub(crate) serial: &'a Path,
@@ -103,8 +102,9 @@ impl Guest<'_> {
         command.args(["-accel", "tcg", "-cpu", if memory > WIDE { "max,phys-bits=46" } else { "max" }]);
         command.arg("-machine").arg(machine.to_string());
         command.arg("-m").arg(memory.to_string());
-        command.args(self.memory_arguments());
-        command.arg("-smp").arg(smp.to_string());
+        command.args(self.memory_arguments()?);
+        // A socket for each, which QEMU spreads over the nodes.
+        command.arg("-smp").arg(format!("{smp},sockets={smp}"));
         command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
         command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
         command.args(["-debugcon", "stdio"]);
@@ -126,24 +126,25 @@ impl Guest<'_> {
 
     /// Returns what makes up the memory. `reserve=off`: a guest may have more than the host, as long as it does not touch
     /// it.
-    fn memory_arguments(&self) -> Vec<String> {
+    fn memory_arguments(&self) -> Result<Vec<String>> {
         let object =
             |id: &str, size| ["-object".to_owned(), format!("memory-backend-ram,id={id},size={size},reserve=off")];
-        let nodes = u64::from(self.numa);
-        if nodes <= 1 {
+        if *self.numa == Numa::Even(1) {
             let backend = ["-machine".to_owned(), "memory-backend=ram".to_owned()];
-            return [backend, object("ram", self.memory)].concat();
+            return Ok([backend, object("ram", self.memory)].concat());
         }
 
-        let even = self.memory.0 / nodes / NODE_UNIT * NODE_UNIT;
-        let last = self.memory.0 - (nodes - 1) * even;
-        let nodes = (0..nodes).flat_map(|node| {
-            let id = format!("ram{node}");
-            let size = MemorySize(if node + 1 == nodes { last } else { even });
-            let numa = ["-numa".to_owned(), format!("node,nodeid={node},memdev={id}")];
-            [object(&id, size), numa].concat()
-        });
-        nodes.collect()
+        let sizes = self.numa.sizes(self.memory)?;
+        let node = |(node, size): (usize, &u64)| match size {
+            0 => vec!["-numa".to_owned(), format!("node,nodeid={node}")],
+            size => {
+                let id = format!("ram{node}");
+                let numa = ["-numa".to_owned(), format!("node,nodeid={node},memdev={id}")];
+                [object(&id, MemorySize(*size)), numa].concat()
+            }
+        };
+        let nodes = sizes.iter().enumerate().flat_map(node);
+        Ok(nodes.chain(distance_arguments(sizes.len(), self.distances)?).collect())
     }
 
     /// Returns a warning for a machine that cannot start.
@@ -223,7 +224,8 @@ mod tests {
                 firmware: Firmware::Bios,
                 memory: memory.parse().unwrap(),
                 smp: 2,
-                numa,
+                numa: &Numa::Even(numa),
+                distances: &[],
                 iso: Path::new("a.iso"),
                 serial: Path::new("s"),
                 more: &["-S".to_owned()],

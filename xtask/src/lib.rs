@@ -26,6 +26,7 @@ mod image;
 mod install;
 mod iso;
 mod manifest;
+mod numa;
 mod outcome;
 mod programs;
 mod progress;

@@ -8,6 +8,7 @@ mod endings;
 mod lies;
 mod machine;
 mod misbehaviour;
+mod nodes;
 mod programs;
 mod replaced;
 mod sizes;
