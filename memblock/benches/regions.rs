@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Early allocation with many reservations, side by side with a tree of ranges and with arrays that are scanned.
+//! Early allocation with many reservations, side by side with trees of ranges and with an array that is scanned.
 //!
 //! `cargo bench -p bootmem-memblock`. 4 KiB are reserved in each of the top n MiB of 16 GiB, in random order; then 256
 //! allocations take the topmost gap, or the only one that has 2 MiB: below everything. Divide by the items.
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use handoff::{Direction, Quiet};
-use memblock::{ArrayParts, Memblock, Parts, Policy};
+use memblock::Memblock;
+use range_set_blaze::RangeSetBlaze;
 use rangemap::RangeSet;
 
 const MIB: u64 = 1 << 20;
@@ -23,6 +23,9 @@ fn main() {
 trait Early {
     fn new() -> Self;
     fn reserve(&mut self, base: u64, size: u64);
+}
+
+trait Allocate: Early {
     fn alloc(&mut self, size: u64) -> Option<u64>;
 }
 
@@ -31,10 +34,7 @@ struct Ours<const N: usize>(Box<Memblock<N>>);
 
 impl<const N: usize> Early for Ours<N> {
     fn new() -> Self {
-        let none = ArrayParts { regions: &[], max: N, total_size: 0, place: None };
-        let (current_limit, direction, policy) = (u64::MAX, Direction::TopDown, Policy::new());
-        let parts = Parts { memory: none, reserved: none, current_limit, direction, policy };
-        let mut memblock = Box::new(Memblock::from_parts(&parts, Quiet).unwrap());
+        let mut memblock = Box::new(Memblock::<N>::new().full_size());
         memblock.add(START, END - START).unwrap();
         Self(memblock)
     }
@@ -42,7 +42,9 @@ impl<const N: usize> Early for Ours<N> {
     fn reserve(&mut self, base: u64, size: u64) {
         self.0.reserve(base, size).unwrap();
     }
+}
 
+impl<const N: usize> Allocate for Ours<N> {
     fn alloc(&mut self, size: u64) -> Option<u64> {
         self.0.phys_alloc(size, size).ok()
     }
@@ -59,7 +61,9 @@ impl Early for Tree {
     fn reserve(&mut self, base: u64, size: u64) {
         self.0.insert(base..base + size);
     }
+}
 
+impl Allocate for Tree {
     fn alloc(&mut self, size: u64) -> Option<u64> {
         let starts = self.0.iter().rev().map(|range| range.start).chain([START]);
         let ends = self.0.iter().rev().map(|range| range.end).chain([START]);
@@ -68,6 +72,19 @@ impl Early for Tree {
         let base = gaps.find_map(fits)?;
         self.reserve(base, size);
         Some(base)
+    }
+}
+
+/// `range_set_blaze::RangeSetBlaze`, another such tree; it cannot be walked down.
+struct Blaze(RangeSetBlaze<u64>);
+
+impl Early for Blaze {
+    fn new() -> Self {
+        Self(RangeSetBlaze::new())
+    }
+
+    fn reserve(&mut self, base: u64, size: u64) {
+        self.0.ranges_insert(base..=base + (size - 1));
     }
 }
 
@@ -92,7 +109,9 @@ impl Early for Scanned {
             }
         }
     }
+}
 
+impl Allocate for Scanned {
     fn alloc(&mut self, size: u64) -> Option<u64> {
         let mut high = END;
         let lows = self.0.iter().rev().map(|&(start, end)| (end, start)).chain([(START, START)]);
@@ -128,7 +147,7 @@ fn filled<E: Early>(count: usize) -> E {
     early
 }
 
-fn allocate<E: Early>(bencher: Bencher<'_, '_>, count: usize, size: u64) {
+fn allocate<E: Allocate>(bencher: Bencher<'_, '_>, count: usize, size: u64) {
     bencher.counter(ItemsCount::new(CALLS)).with_inputs(|| filled::<E>(count)).bench_local_refs(|early| {
         for _ in 0..CALLS {
             black_box(early.alloc(size));
@@ -136,7 +155,7 @@ fn allocate<E: Early>(bencher: Bencher<'_, '_>, count: usize, size: u64) {
     });
 }
 
-#[divan::bench(types = [Ours<16384>, Tree, Scanned], args = SIZES, sample_count = 20, sample_size = 1)]
+#[divan::bench(types = [Ours<16384>, Blaze, Tree, Scanned], args = SIZES, sample_count = 20, sample_size = 1)]
 fn reserve<E: Early>(bencher: Bencher<'_, '_>, count: usize) {
     let places = places(count);
     bencher.counter(ItemsCount::new(count)).with_inputs(E::new).bench_local_refs(|early| {
@@ -145,11 +164,11 @@ fn reserve<E: Early>(bencher: Bencher<'_, '_>, count: usize) {
 }
 
 #[divan::bench(types = [Ours<16384>, Tree, Scanned], args = SIZES, sample_count = 20, sample_size = 1)]
-fn alloc_at_the_top<E: Early>(bencher: Bencher<'_, '_>, count: usize) {
+fn alloc_at_the_top<E: Allocate>(bencher: Bencher<'_, '_>, count: usize) {
     allocate::<E>(bencher, count, 4096);
 }
 
 #[divan::bench(types = [Ours<16384>, Tree, Scanned], args = SIZES, sample_count = 20, sample_size = 1)]
-fn alloc_below_all<E: Early>(bencher: Bencher<'_, '_>, count: usize) {
+fn alloc_below_all<E: Allocate>(bencher: Bencher<'_, '_>, count: usize) {
     allocate::<E>(bencher, count, 2 * MIB);
 }

@@ -38,6 +38,9 @@ impl fmt::Display for Array {
 
 /// Early physical memory: at most `N` regions in each array, lines to the log `L`.
 ///
+/// If `N` is more than 128, an array holds 128 regions as Linux's does until it is resized ([`Policy::can_resize`]), or
+/// all `N` from the start after [`full_size`](Self::full_size).
+///
 /// Sizes and addresses are in bytes over all 64 bits. Linux: `struct memblock` (6.1).
 #[derive(Clone, Debug)]
 pub struct Memblock<const N: usize = 128, L: Log = Quiet> {
@@ -78,6 +81,15 @@ impl<const N: usize, L: Log> Memblock<N, L> {
             policy,
             log,
         }
+    }
+
+    /// Returns a memblock whose arrays hold all `N` regions from now on: where none may be refused before the room is used
+    /// up, and nothing has to be decided as Linux does at its 129th.
+    #[must_use]
+    pub const fn full_size(mut self) -> Self {
+        self.memory.max = N;
+        self.reserved.max = N;
+        self
     }
 
     /// Returns the memory array.

@@ -113,3 +113,12 @@ fn can_be_sent_to_another_thread() {
     let found = std::thread::spawn(move || memblock.find_in_range(0, 0, PAGE, PAGE)).join().unwrap();
     assert_eq!(found, Ok((PAGES + 1) * PAGE));
 }
+
+#[test]
+fn an_array_holds_128_regions_until_it_is_given_all_of_its_room() {
+    let fill = |mut memblock: Box<Memblock<200>>| {
+        (0..201).map(|i| memblock.reserve(2 * i * PAGE, PAGE)).take_while(Result::is_ok).count()
+    };
+    assert_eq!(fill(Box::new(Memblock::new())), 128);
+    assert_eq!(fill(Box::new(Memblock::new().full_size())), 200);
+}
