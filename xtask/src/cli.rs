@@ -84,6 +84,12 @@ pub(crate) struct QemuArgs {
     /// Write ledger, hand-offs and figures to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write the explanation of the boot, as a page for a browser, to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write waterfall and memory map of the boot, as a picture, to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
     /// Write the encoded hand-offs to this directory, as firmware.bin, e820.bin, ...
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,

@@ -58,6 +58,7 @@ impl<'p, W: Write> Console<'p, W> {
                 Kind::LOG => {
                     for line in self.decoders.feed(frame.stage, &frame.bytes) {
                         writeln!(self.output, "{line}")?;
+                        self.recording.line(&line);
                     }
                 }
                 Kind::HANDOFF => self.recording.chunk(frame.stage, &frame.bytes),
@@ -96,6 +97,7 @@ impl<'p, W: Write> Console<'p, W> {
                     self.closing_word = ClosingWord::Seen;
                 }
                 write!(self.output, "{line}")?;
+                self.recording.line(&line);
                 self.line.clear();
             }
         }

@@ -4,6 +4,7 @@
 use crate::cli::QemuArgs;
 use crate::console::Console;
 use crate::decode::Tables;
+use crate::explain::{own_boot, picture};
 use crate::guest::Guest;
 use crate::image;
 use crate::install::{self, Tool};
@@ -67,6 +68,15 @@ pub(crate) fn run(args: &QemuArgs) -> Result<Outcome> {
         let mut json = console.recording.json(&boot);
         json["programs"] = programs.iter().map(|p| (p.stage.name(), json!(p.path))).collect();
         fs_err::write(file, serde_json::to_string_pretty(&json)? + "\n")?;
+    }
+    if args.html.is_some() || args.svg.is_some() {
+        let title = format!("bootmem in QEMU: {}, {}, {:?}", args.machine, args.memory, args.firmware());
+        let explanation = own_boot::explain(title, &console.recording);
+        for (file, draw) in [(&args.html, picture::html as fn(&_) -> _), (&args.svg, picture::svg)] {
+            if let Some(file) = file {
+                fs_err::write(file, draw(&explanation))?;
+            }
+        }
     }
     if let Some(directory) = &args.record {
         console.recording.write_handoffs(directory)?;

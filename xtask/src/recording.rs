@@ -2,7 +2,9 @@
 //! What a boot left behind besides text: encoded hand-offs, figures, faults; and the JSON made of it.
 
 use anyhow::Result;
-use handoff::{Blocks, Crash, Firmware, Frames, Handoff, Ledger, MemoryMap, StageId, Zones, decode};
+use handoff::{
+    Blocks, Claim, Crash, Firmware, Frames, Handoff, Ledger, MemoryMap, Owner, PhysRange, StageId, Zones, decode,
+};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,6 +17,8 @@ pub(crate) struct Recording {
     pending: BTreeMap<StageId, Vec<u8>>,
     figures: Map<String, Value>,
     faults: Vec<Value>,
+    /// What was shown of boot's text and the stages' logs.
+    lines: Vec<String>,
 }
 
 impl Recording {
@@ -26,6 +30,33 @@ impl Recording {
     /// The hand-off of `stage` is complete.
     pub(crate) fn end(&mut self, stage: StageId) {
         self.handoffs.insert(stage, self.pending.remove(&stage).unwrap_or_default());
+    }
+
+    /// Takes a line of the log.
+    pub(crate) fn line(&mut self, line: &str) {
+        self.lines.push(line.trim_end().to_owned());
+    }
+
+    /// Returns the lines of the log.
+    pub(crate) fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// Returns the hand-off that `stage` made, if it is one.
+    pub(crate) fn handoff<H: Handoff>(&self, stage: StageId) -> Option<H> {
+        decode(self.handoffs.get(&stage)?).ok()
+    }
+
+    /// Returns a figure that came once and is a number.
+    pub(crate) fn figure(&self, name: &str) -> Option<u64> {
+        self.figures.get(name)?.as_u64()
+    }
+
+    /// Returns who owned what when boot had given back what it no longer needs; none if it did not come that far.
+    pub(crate) fn claims(&self) -> Option<Vec<Claim>> {
+        let list = self.figures.get("claim")?;
+        let texts = list.as_array().map_or(std::slice::from_ref(list), Vec::as_slice);
+        texts.iter().map(|text| claim(text.as_str()?)).collect()
     }
 
     /// Takes lines `key=value`; a number becomes one, and a key that comes again makes a list.
@@ -79,6 +110,15 @@ fn maker(stage: StageId) -> &'static str {
     if stage == StageId::BOOT { "firmware" } else { stage.name() }
 }
 
+/// Reads `0x1000-0x3000 boot pool`.
+fn claim(text: &str) -> Option<Claim> {
+    let (range, words) = text.split_once(' ')?;
+    let (start, end) = range.split_once('-')?;
+    let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+    let owner = Owner::ALL.iter().find(|owner| owner.words() == words)?;
+    Some(Claim { range: PhysRange::new(number(start)?, number(end)?)?, owner: *owner })
+}
+
 fn decoded(stage: StageId, bytes: &[u8]) -> Value {
     fn value<H: Handoff>(bytes: &[u8]) -> Result<Value> {
         Ok(serde_json::to_value(decode::<H>(bytes)?)?)
@@ -121,7 +161,19 @@ fn ledger(value: &Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handoff::{Owner, PhysRange, encode};
+    use handoff::encode;
+
+    #[test]
+    fn claims_are_read_back() {
+        let mut recording = Recording::default();
+        assert_eq!(recording.claims(), None);
+        recording.figures("claim=0x1000-0x3000 boot pool\nfree_bytes=4096\n");
+        let range = PhysRange::new(0x1000, 0x3000).unwrap();
+        assert_eq!(recording.claims(), Some(vec![Claim { range, owner: Owner::BOOT_POOL }]));
+        assert_eq!((recording.figure("free_bytes"), recording.figure("claim")), (Some(4096), None));
+        recording.figures("claim=0x3000-0x4000 nobody\n");
+        assert_eq!(recording.claims(), None);
+    }
 
     #[test]
     fn a_handoff_is_decoded_and_its_ledger_named() {

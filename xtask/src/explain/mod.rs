@@ -2,3 +2,5 @@
 //! Where the memory of a machine went.
 
 pub(crate) mod model;
+pub(crate) mod own_boot;
+pub(crate) mod picture;

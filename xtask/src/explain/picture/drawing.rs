@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The picture for a document: waterfall and map in one SVG file, readable on light and on dark ground.
+
+use super::bars::{Bars, sign, title};
+use super::map::{Map, TEXT, name, number};
+use super::palette::{dark_css, patterns};
+use super::runs::Run;
+use super::words;
+use crate::explain::model::{Explanation, LineKind};
+use maud::{Markup, html};
+
+/// Width of the picture, in pixels.
+const WIDTH: f64 = 1000.0;
+/// Height of a bar with the space below it.
+const ROW: f64 = 24.0;
+
+/// How many of the pieces too small for a label are listed.
+const LISTED: usize = 29;
+
+const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1b1f24}.big{font-size:20px;font-weight:600}.soft{fill:#57606a}\
+.strong,.strong text{font-weight:600}.zone{fill:#fff;font-size:11px}.right{text-anchor:end}.mono,.mono text{font:12px ui-monospace,monospace}line{stroke:#868c95}";
+
+const DARK: &str = "text{fill:#e8eaed}.zone{fill:#fff}.soft{fill:#a3adb8}.ground{fill:#14181d}.ink,.cut{stroke:#14181d}.rule{stroke:#3a424c}";
+
+/// Returns the whole picture.
+pub(super) fn drawing(explanation: &Explanation) -> Markup {
+    let rows = explanation.waterfall.len() as f64;
+    let map = Map::new(explanation, (TEXT * explanation.map.len() as f64).clamp(480.0, 900.0));
+    let map_top = 110.0 + rows * ROW + 60.0;
+    let list_top = map_top + map.scale.height() + 90.0;
+    let list = list(&map);
+    let height = match (map.lanes.is_empty(), list.is_empty()) {
+        (true, _) => map_top,
+        (_, true) => list_top,
+        _ => list_top + list.len().div_ceil(3) as f64 * 18.0 + 30.0,
+    };
+    html! {
+        svg xmlns="http://www.w3.org/2000/svg" width=(WIDTH) height=(number(height)) viewBox={ "0 0 " (WIDTH) " " (number(height)) } role="img" aria-labelledby="title summary" {
+            title id="title" { "Where the memory went: " (explanation.title) }
+            desc id="summary" { (explanation.summary) }
+            style { (STYLE) "@media(prefers-color-scheme:dark){" (DARK) (dark_css()) "}" }
+            defs { (patterns()) }
+            rect class="ground" width="100%" height="100%" fill="#fff" {}
+            text class="big" x="20" y="38" { "Where the memory went" }
+            text class="soft" x="20" y="60" { (explanation.title) }
+            text x="20" y="84" { (explanation.summary) }
+            g transform="translate(0 110)" { (waterfall(explanation)) }
+            @if !map.lanes.is_empty() {
+                g transform={ "translate(0 " (number(map_top)) ")" } { (memory_map(&map)) }
+            }
+            @if !list.is_empty() {
+                text class="strong" x="20" y=(number(list_top)) { "Smaller pieces" }
+                @for (at, text) in list.iter().enumerate() {
+                    text class="mono" x=(20 + at % 3 * 320) y=(number(list_top + 22.0 + (at / 3) as f64 * 18.0)) { (text) }
+                }
+            }
+        }
+    }
+}
+
+/// Returns a line for each of the first pieces that are too small for a label.
+fn list(map: &Map<'_>) -> Vec<String> {
+    let small = map.small();
+    let line = |run: &&Run<'_>| shortened(&format!("{:#x} {}", run.range.start(), name(run)), 40);
+    let mut lines: Vec<_> = small.iter().take(LISTED).map(line).collect();
+    if small.len() > LISTED {
+        lines.push(format!("and {} more: see the HTML page", small.len() - LISTED));
+    }
+    lines
+}
+
+/// Returns at most `most` characters.
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        text.to_owned()
+    } else {
+        text.chars().take(most - 1).chain(['\u{2026}']).collect()
+    }
+}
+
+fn waterfall(explanation: &Explanation) -> Markup {
+    let bars = Bars::new(&explanation.waterfall);
+    html! {
+        @for (at, bar) in bars.bars.iter().enumerate() {
+            @let total = bar.line.kind == LineKind::Total;
+            g class=[total.then_some("strong")] transform={ "translate(0 " (number(at as f64 * ROW)) ")" } {
+                title { (title(bar.line)) }
+                @if total { line class="rule" x1="20" x2="980" y1="-3.5" y2="-3.5" stroke="#d0d7de" {} }
+                text x=(if total { 20 } else { 34 }) y="14" { (bar.line.label) }
+                svg x="350" width="420" height="18" overflow="hidden" { (bars.draw(bar, 18.0)) }
+                text class="right" x="880" y="14" { (sign(bar.line.kind)) (words::size(bar.line.bytes)) }
+                text class="right soft" x="980" y="14" { (words::percent(bar.line.percent)) }
+            }
+        }
+        @if bars.from > 0 {
+            text class="soft" x="350" y=(number(explanation.waterfall.len() as f64 * ROW + 14.0)) { "The axis starts at " (words::size(bars.from)) "." }
+        }
+    }
+}
+
+fn memory_map(map: &Map<'_>) -> Markup {
+    let height = number(map.scale.height());
+    let lane_width = 560.0 / map.lanes.len() as f64;
+    html! {
+        text class="big" x="20" y="0" { "Which address is whose" }
+        @for (at, lane) in map.lanes.iter().enumerate() {
+            @let (name, what) = words::lane(*lane);
+            text class="soft" x=(number(140.0 + (at as f64 + 0.5) * lane_width)) y="28" text-anchor="middle" { (name) title { (what) } }
+        }
+        g transform="translate(0 40)" {
+            svg class="mono" x="20" width="120" height=(height) overflow="visible" { (map.axis()) }
+            svg x="140" width="560" height=(height) overflow="visible" { (map.columns()) }
+            svg x="706" width="280" height=(height) overflow="visible" { (map.labels()) }
+        }
+    }
+}

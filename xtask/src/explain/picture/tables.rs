@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The tables of the page.
+
+use super::terms::{anchor, linked};
+use super::words;
+use crate::explain::model::{Evidence, Explanation, SourceState};
+use maud::{Markup, html};
+
+/// Returns the words a figure rests on, and where they stand.
+pub(super) fn evidence(evidence: &Evidence) -> Markup {
+    html! {
+        code class="evidence" {
+            @if !evidence.text.is_empty() { (evidence.text) "\n" }
+            span class="soft" { (evidence.source) @if let Some(line) = evidence.line { ", line " (line) } }
+        }
+    }
+}
+
+/// Returns what the user could do, or nothing.
+pub(super) fn advice(explanation: &Explanation) -> Markup {
+    let terms = &explanation.terms;
+    html! {
+        @if !explanation.advice.is_empty() {
+            section aria-labelledby="advice" {
+                h2 id="advice" { "What you could change" }
+                ul class="cards" {
+                    @for advice in &explanation.advice {
+                        li {
+                            p { (linked(&advice.finding, terms)) }
+                            p { b { (linked(&advice.action, terms)) } @if let Some(gain) = advice.gain_bytes { " Gives back " (words::size(gain)) "." } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns what other settings would change, or nothing.
+pub(super) fn what_if(explanation: &Explanation) -> Markup {
+    html! {
+        @if !explanation.what_if.is_empty() {
+            section aria-labelledby="what-if" {
+                h2 id="what-if" { "What if" }
+                div class="scroll" {
+                    table {
+                        thead { tr { th scope="col" { "" } th scope="col" class="right" { "Now" } th scope="col" class="right" { "Then" } th scope="col" class="right" { "Difference" } } }
+                        tbody {
+                            @for change in &explanation.what_if {
+                                tr {
+                                    th scope="row" { (linked(&change.name, &explanation.terms)) }
+                                    td class="right" { (words::figure(&change.before)) }
+                                    td class="right" { (words::figure(&change.after)) }
+                                    td class="right" { (change.difference.map(words::signed).unwrap_or_default()) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns what our crates predict next to what the machine said, or nothing.
+pub(super) fn predictions(explanation: &Explanation) -> Markup {
+    html! {
+        @if !explanation.predictions.is_empty() {
+            section aria-labelledby="predictions" {
+                h2 id="predictions" { "Predicted and found" }
+                p class="soft" { "From the firmware's map and the command line alone, next to what the machine said." }
+                div class="scroll" {
+                    table {
+                        thead { tr { th scope="col" { "" } th scope="col" class="right" { "Predicted" } th scope="col" class="right" { "Found" } th scope="col" class="right" { "Difference" } } }
+                        tbody {
+                            @for row in &explanation.predictions {
+                                tr {
+                                    th scope="row" { (linked(&row.name, &explanation.terms)) }
+                                    td class="right" { (words::figure(&row.predicted)) }
+                                    td class="right" { @match &row.actual { Some(actual) => (words::figure(actual)), None => "not recorded" } }
+                                    td class="right" {
+                                        @match (row.equal, row.difference) {
+                                            (Some(true), _) => span class="state-found" { "equal" },
+                                            (_, Some(difference)) => (words::signed(difference)),
+                                            (Some(false), None) => span class="state-missing" { "differs" },
+                                            (None, None) => "",
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns what was read and what is missing.
+pub(super) fn sources(explanation: &Explanation) -> Markup {
+    html! {
+        @if !explanation.sources.is_empty() {
+            section aria-labelledby="sources" {
+                h2 id="sources" { "Where this comes from" }
+                div class="scroll" {
+                    table {
+                        thead { tr { th scope="col" { "Record" } th scope="col" { "State" } th scope="col" { "What it gave" } th scope="col" { "To get it" } } }
+                        tbody {
+                            @for source in &explanation.sources {
+                                tr {
+                                    th scope="row" { code { (source.name) } }
+                                    @match source.state {
+                                        SourceState::Found => td class="state-found" { "found" },
+                                        SourceState::Partial => td class="state-partial" { "partly" },
+                                        SourceState::Missing => td class="state-missing" { "missing" },
+                                    }
+                                    td { (source.detail) }
+                                    td { @if let Some(remedy) = &source.remedy { code { (remedy) } } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns the words and what they mean.
+pub(super) fn terms(explanation: &Explanation) -> Markup {
+    html! {
+        @if !explanation.terms.is_empty() {
+            section aria-labelledby="terms" {
+                h2 id="terms" { "The words" }
+                dl class="terms" {
+                    @for term in &explanation.terms {
+                        dt id=(anchor(&term.word)) tabindex="-1" { (term.word) }
+                        dd {
+                            @for line in &term.meaning { (line) " " }
+                            @for said in &term.evidence { (evidence(said)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns the map as a table, for those who cannot see the picture.
+pub(super) fn spans(explanation: &Explanation) -> Markup {
+    html! {
+        details {
+            summary { "The map as a table (" (explanation.map.len()) " pieces)" }
+            div class="scroll" {
+                table {
+                    thead { tr { th scope="col" { "Column" } th scope="col" { "Addresses" } th scope="col" class="right" { "Size" } th scope="col" { "What" } th scope="col" { "Node" } } }
+                    tbody {
+                        @for span in &explanation.map {
+                            tr {
+                                td { (words::lane(span.lane).0) }
+                                td { code { (words::range(span.start, span.end)) } }
+                                td class="right" { (words::size(span.end.saturating_sub(span.start))) }
+                                td { (span.label) }
+                                td { @if let Some(node) = span.node { (node) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
