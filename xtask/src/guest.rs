@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine QEMU shows the guest.
 
+use crate::capacity::{self, WIDE_BITS};
 use crate::install;
 use crate::numa::{Distance, Numa, distance_arguments};
 use anyhow::{Context as _, Result};
@@ -39,8 +40,6 @@ pub(crate) enum Firmware {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct MemorySize(pub(crate) u64);
 
-/// From here on the guest needs more than the 40 physical address bits of QEMU's emulated processor.
-const WIDE: MemorySize = MemorySize(1000 << 30);
 /// In less, OVMF hangs or resets without a word.
 const UEFI_LEAST: MemorySize = MemorySize(48 << 20);
 
@@ -99,7 +98,8 @@ impl Guest<'_> {
         let mut command = Command::new(qemu);
 
         // TCG, even where KVM exists: the same everywhere, and nested KVM is known to abort.
-        command.args(["-accel", "tcg", "-cpu", if memory > WIDE { "max,phys-bits=46" } else { "max" }]);
+        let bits = if capacity::is_wide(memory) { format!(",phys-bits={WIDE_BITS}") } else { String::new() };
+        command.args(["-accel", "tcg", "-cpu"]).arg(format!("max{bits}"));
         command.arg("-machine").arg(machine.to_string());
         command.arg("-m").arg(memory.to_string());
         command.args(self.memory_arguments()?);

@@ -8,6 +8,7 @@
 //! As a library it offers what tests need: [`run_chain`] runs the stages in this process.
 #![forbid(unsafe_code)]
 
+mod capacity;
 mod cargo;
 mod chain;
 mod channel;

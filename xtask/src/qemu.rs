@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask qemu`: build the image, boot it, show what it says and tell how it ended.
 
+use crate::capacity;
 use crate::cli::QemuArgs;
 use crate::console::Console;
 use crate::decode::Tables;
@@ -24,6 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Builds, boots and judges.
 pub(crate) fn run(args: &QemuArgs) -> Result<Outcome> {
+    capacity::check(args.memory, &args.more)?;
     let tools = if args.firmware() == Firmware::Uefi { Tool::ALL } else { Tool::BIOS };
     install::ensure(tools, args.image.no_install)?;
     let programs = programs::build(&args.image)?;
