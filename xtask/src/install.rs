@@ -21,10 +21,14 @@ pub(crate) enum Tool {
     Mtools,
     Qemu,
     Ovmf,
+    Chromium,
 }
 
+/// Names of the browser that the tests of the pictures open.
+const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
 impl Tool {
-    /// Everything.
+    /// Everything that booting needs.
     pub(crate) const ALL: &'static [Self] =
         &[Self::GrubMkrescue, Self::GrubBios, Self::GrubEfi, Self::Xorriso, Self::Mtools, Self::Qemu, Self::Ovmf];
     /// What booting by BIOS needs.
@@ -45,6 +49,7 @@ impl Tool {
             Self::Mtools => find(&["mformat"]).is_some(),
             Self::Qemu => find(&["qemu-system-x86_64"]).is_some(),
             Self::Ovmf => guest::ovmf().is_some(),
+            Self::Chromium => find(CHROMIUM).is_some(),
         }
     }
 
@@ -57,6 +62,7 @@ impl Tool {
             Self::Mtools => "mtools",
             Self::Qemu => "qemu-system-x86_64",
             Self::Ovmf => "OVMF (UEFI firmware for QEMU)",
+            Self::Chromium => "chromium",
         }
     }
 
@@ -69,6 +75,7 @@ impl Tool {
             Self::Mtools => ["mtools"; 5],
             Self::Qemu => ["qemu-system-x86", "qemu-system-x86", "qemu-system-x86", "qemu-x86", "qemu-system-x86_64"],
             Self::Ovmf => ["ovmf", "edk2-ovmf", "edk2-ovmf", "qemu-ovmf-x86_64", "ovmf"],
+            Self::Chromium => ["chromium"; 5],
         };
         match manager {
             Manager::Apt => apt,
@@ -131,6 +138,14 @@ impl Manager {
 /// The line to type, if something is missing and cannot or, with `forbidden`, must not be installed.
 pub(crate) fn ensure(tools: &[Tool], forbidden: bool) -> Result<()> {
     ensure_target(forbidden)?;
+    ensure_tools(tools, forbidden)
+}
+
+/// Sees to it that `tools` are there.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn ensure_tools(tools: &[Tool], forbidden: bool) -> Result<()> {
     let missing: Vec<_> = tools.iter().copied().filter(|tool| !tool.is_there()).collect();
     if missing.is_empty() {
         return Ok(());

@@ -39,6 +39,7 @@ mod watchdog;
 
 pub use chain::{ChainError, run_chain};
 pub use cli::{Cli, run};
+pub use explain::own_boot::{Pictures, draw_chain};
 pub use host::HostMachine;
 pub use outcome::Outcome;
 pub use replay::{Capture, Fact, Mismatch, Report, Verdict, replay};

@@ -5,7 +5,7 @@ use crate::capacity;
 use crate::cli::QemuArgs;
 use crate::console::Console;
 use crate::decode::Tables;
-use crate::explain::{own_boot, picture};
+use crate::explain::own_boot::{self, Pictures};
 use crate::guest::Guest;
 use crate::image;
 use crate::install::{self, Tool};
@@ -73,10 +73,10 @@ pub(crate) fn run(args: &QemuArgs) -> Result<Outcome> {
     }
     if args.html.is_some() || args.svg.is_some() {
         let title = format!("bootmem in QEMU: {}, {}, {:?}", args.machine, args.memory, args.firmware());
-        let explanation = own_boot::explain(title, &console.recording);
-        for (file, draw) in [(&args.html, picture::html as fn(&_) -> _), (&args.svg, picture::svg)] {
+        let pictures = Pictures::draw(&own_boot::explain(title, &console.recording));
+        for (file, text) in [(&args.html, pictures.html), (&args.svg, pictures.svg)] {
             if let Some(file) = file {
-                fs_err::write(file, draw(&explanation))?;
+                fs_err::write(file, text)?;
             }
         }
     }

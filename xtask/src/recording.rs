@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a boot left behind besides text: encoded hand-offs, figures, faults; and the JSON made of it.
 
+use crate::HostMachine;
 use anyhow::Result;
 use handoff::{
     Blocks, Claim, Crash, Firmware, Frames, Handoff, Ledger, MemoryMap, Owner, PhysRange, StageId, Zones, decode,
@@ -22,6 +23,12 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
+    /// Returns what a chain that ran in this process leaves behind.
+    pub(crate) fn of_chain(firmware: &[u8], handoffs: Vec<(StageId, Vec<u8>)>, machine: &HostMachine) -> Self {
+        let handoffs = handoffs.into_iter().chain([(StageId::BOOT, firmware.to_vec())]).collect();
+        Self { handoffs, lines: machine.lines(), ..Self::default() }
+    }
+
     /// Takes the next bytes of the hand-off that `stage` made.
     pub(crate) fn chunk(&mut self, stage: StageId, bytes: &[u8]) {
         self.pending.entry(stage).or_default().extend_from_slice(bytes);

@@ -10,6 +10,9 @@ use anyhow::Result;
 
 /// Runs the tests.
 pub(crate) fn run(args: &TestArgs) -> Result<()> {
+    if let Err(error) = install::ensure_tools(&[Tool::Chromium], args.no_install) {
+        skipped("opening the pages in a browser", &error.to_string());
+    }
     timed("host tests", host)?;
     if args.host {
         skipped("image tests", "--host");

@@ -2,11 +2,38 @@
 //! The explanation of a boot of our own image, from what it recorded.
 
 use super::model::{Evidence, Explanation, Lane, Line, LineKind, Owner, Source, SourceState, Span};
+use super::picture;
 use crate::recording::Recording;
+use crate::{ChainError, HostMachine, run_chain};
 use handoff::{
     Account, Blocks, Claim, Crash, FRAME_BYTES, Firmware, Frames, Ledger, MemoryKind, MemoryMap, Nid, PhysRange,
     StageId, Zones,
 };
+
+/// An explanation to look at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pictures {
+    /// Waterfall and memory map as an SVG file.
+    pub svg: String,
+    /// Everything as one HTML page that needs nothing else.
+    pub html: String,
+}
+
+impl Pictures {
+    pub(crate) fn draw(explanation: &Explanation) -> Self {
+        Self { svg: picture::svg(explanation), html: picture::html(explanation) }
+    }
+}
+
+/// Runs all stages in this process on an encoded firmware hand-off and draws where the memory went.
+///
+/// # Errors
+/// [`ChainError`] names the first stage that left no hand-off.
+pub fn draw_chain(title: &str, command_line: &str, firmware: &[u8]) -> Result<Pictures, ChainError> {
+    let mut machine = HostMachine::default();
+    let handoffs = run_chain(command_line, firmware, &mut machine)?;
+    Ok(Pictures::draw(&explain(title.to_owned(), &Recording::of_chain(firmware, handoffs, &machine))))
+}
 
 /// What a boot left behind, decoded; a stage that failed left nothing.
 struct Record<'a> {
@@ -295,7 +322,6 @@ fn owner(owner: handoff::Owner) -> Owner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HostMachine, run_chain};
     use handoff::{EXCHANGE_BYTES, Image, RawEntry, encode};
 
     /// What a PC of 6 GiB records, its stages run in this process.
@@ -322,14 +348,7 @@ mod tests {
         let mut machine = HostMachine::default();
         let handoffs =
             run_chain("crashkernel=256M,high crashkernel=64M,low memblock=debug", &encoded, &mut machine).unwrap();
-
-        let mut recording = Recording::default();
-        for (stage, bytes) in handoffs.into_iter().chain([(StageId::BOOT, encoded)]) {
-            recording.chunk(stage, &bytes);
-            recording.end(stage);
-        }
-        machine.lines().iter().for_each(|line| recording.line(line));
-        recording
+        Recording::of_chain(&encoded, handoffs, &machine)
     }
 
     #[test]

@@ -55,22 +55,19 @@ impl<'a> Bars<'a> {
             100.0 * bytes.saturating_sub(self.from) as f64 / width
         };
         let (from, to) = (share(bar.from), share(bar.to));
-        // At least a hundredth of an inch, and inside the picture.
+        // Wide enough to be seen, and inside the picture.
         let width = (to - from).max(0.4);
-        let cut = bar.from < self.from;
+        let left = number(from.min(100.0 - width));
+        let step = number((height + 2.0) / 4.0);
+        let fill = Paint::of(bar.line.owner).fill();
         html! {
-            rect x={ (number(from.min(100.0 - width))) "%" } y="0" width={ (number(width)) "%" } height=(number(height)) fill=(paint(bar.line).fill()) {}
-            @if cut {
-                path class="cut" d={ "M10-1l4 " (number(height / 4.0)) "l-4 " (number(height / 4.0)) "l4 " (number(height / 4.0)) "l-4 " (number(height / 4.0 + 1.0)) }
-                    fill="none" stroke="#fff" stroke-width="3" {}
+            rect x={ (left) "%" } width={ (number(width)) "%" } height=(height) fill=(fill) {}
+            @if bar.from < self.from {
+                @let zigzag = format!("M10-1l4 {step}l-4 {step}l4 {step}l-4 {step}");
+                path class="cut" d=(zigzag) fill="none" stroke="#fff" stroke-width="3" {}
             }
         }
     }
-}
-
-/// Returns the paint of a line; the last total is what the user has.
-pub(super) fn paint(line: &Line) -> &'static Paint {
-    Paint::of(line.owner)
 }
 
 /// Returns the whole as one bar: what is left and who has the rest, each with its bytes, largest first.

@@ -17,10 +17,12 @@ const ROW: f64 = 24.0;
 /// How many of the pieces too small for a label are listed.
 const LISTED: usize = 29;
 
-const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1b1f24}.big{font-size:20px;font-weight:600}.soft{fill:#57606a}\
-.strong,.strong text{font-weight:600}.zone{fill:#fff;font-size:11px}.right{text-anchor:end}.mono,.mono text{font:12px ui-monospace,monospace}line{stroke:#868c95}";
+const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1b1f24}.big{font-size:20px;font-weight:600}\
+.strong,.strong text{font-weight:600}.soft{fill:#57606a}.zone{fill:#fff;font-size:11px}.right{text-anchor:end}\
+.mono,.mono text{font:12px ui-monospace,monospace}line{stroke:#868c95}.rule{stroke:#d0d7de}";
 
-const DARK: &str = "text{fill:#e8eaed}.zone{fill:#fff}.soft{fill:#a3adb8}.ground{fill:#14181d}.ink,.cut{stroke:#14181d}.rule{stroke:#3a424c}";
+const DARK: &str = "text{fill:#e8eaed}.zone{fill:#fff}.soft{fill:#a3adb8}.rule{stroke:#3a424c}.ground{fill:#14181d}\
+.ink,.cut{stroke:#14181d}";
 
 /// Returns the whole picture.
 pub(super) fn drawing(explanation: &Explanation) -> Markup {
@@ -35,7 +37,8 @@ pub(super) fn drawing(explanation: &Explanation) -> Markup {
         _ => list_top + list.len().div_ceil(3) as f64 * 18.0 + 30.0,
     };
     html! {
-        svg xmlns="http://www.w3.org/2000/svg" width=(WIDTH) height=(number(height)) viewBox={ "0 0 " (WIDTH) " " (number(height)) } role="img" aria-labelledby="title summary" {
+        svg xmlns="http://www.w3.org/2000/svg" width=(WIDTH) height=(number(height))
+            viewBox={ "0 0 " (WIDTH) " " (number(height)) } role="img" aria-labelledby="title summary" {
             title id="title" { "Where the memory went: " (explanation.title) }
             desc id="summary" { (explanation.summary) }
             style { (STYLE) "@media(prefers-color-scheme:dark){" (DARK) (dark_css()) "}" }
@@ -51,7 +54,8 @@ pub(super) fn drawing(explanation: &Explanation) -> Markup {
             @if !list.is_empty() {
                 text class="strong" x="20" y=(number(list_top)) { "Smaller pieces" }
                 @for (at, text) in list.iter().enumerate() {
-                    text class="mono" x=(20 + at % 3 * 320) y=(number(list_top + 22.0 + (at / 3) as f64 * 18.0)) { (text) }
+                    @let y = list_top + 22.0 + (at / 3) as f64 * 18.0;
+                    text class="mono" x=(20 + at % 3 * 320) y=(number(y)) { (text) }
                 }
             }
         }
@@ -85,7 +89,7 @@ fn waterfall(explanation: &Explanation) -> Markup {
             @let total = bar.line.kind == LineKind::Total;
             g class=[total.then_some("strong")] transform={ "translate(0 " (number(at as f64 * ROW)) ")" } {
                 title { (title(bar.line)) }
-                @if total { line class="rule" x1="20" x2="980" y1="-3.5" y2="-3.5" stroke="#d0d7de" {} }
+                @if total { line class="rule" x1="20" x2="980" y1="-3.5" y2="-3.5" {} }
                 text x=(if total { 20 } else { 34 }) y="14" { (bar.line.label) }
                 svg x="350" width="420" height="18" overflow="hidden" { (bars.draw(bar, 18.0)) }
                 text class="right" x="880" y="14" { (sign(bar.line.kind)) (words::size(bar.line.bytes)) }
@@ -93,7 +97,8 @@ fn waterfall(explanation: &Explanation) -> Markup {
             }
         }
         @if bars.from > 0 {
-            text class="soft" x="350" y=(number(explanation.waterfall.len() as f64 * ROW + 14.0)) { "The axis starts at " (words::size(bars.from)) "." }
+            @let below = explanation.waterfall.len() as f64 * ROW + 14.0;
+            text class="soft" x="350" y=(number(below)) { "The bars start at " (words::size(bars.from)) "." }
         }
     }
 }
@@ -105,7 +110,8 @@ fn memory_map(map: &Map<'_>) -> Markup {
         text class="big" x="20" y="0" { "Which address is whose" }
         @for (at, lane) in map.lanes.iter().enumerate() {
             @let (name, what) = words::lane(*lane);
-            text class="soft" x=(number(140.0 + (at as f64 + 0.5) * lane_width)) y="28" text-anchor="middle" { (name) title { (what) } }
+            @let middle = 140.0 + (at as f64 + 0.5) * lane_width;
+            text class="soft" x=(number(middle)) y="28" text-anchor="middle" { (name) title { (what) } }
         }
         g transform="translate(0 40)" {
             svg class="mono" x="20" width="120" height=(height) overflow="visible" { (map.axis()) }

@@ -58,20 +58,22 @@ impl<'a> Map<'a> {
         let width = 100.0 / self.lanes.len().max(1) as f64;
         html! {
             @for hole in self.scale.stretches.iter().filter(|s| s.ground == Ground::Hole) {
-                rect x="0" width="100%" y=(number(hole.top)) height=(number(hole.bottom - hole.top)) fill="url(#p-hole)" {
+                rect width="100%" y=(number(hole.top)) height=(number(hole.bottom - hole.top)) fill="url(#p-hole)" {
                     title { "Hole: no memory, " (words::size(hole.range.size())) }
                 }
             }
             @for (at, span) in self.spans.iter().enumerate() {
                 @let lane = self.lanes.iter().position(|lane| *lane == span.lane).unwrap_or(0);
+                @let left = lane as f64 * width;
                 @let (top, bottom) = (self.scale.y(span.start), self.scale.y(span.end));
                 @let paint = Paint::of_span(span);
-                rect data-span=(at) data-owner=(paint.name) x={ (number(lane as f64 * width + 0.6)) "%" }
-                    width={ (number(width - 1.2)) "%" } y=(number(top)) height=(number((bottom - top).max(0.75))) fill=(paint.fill()) {
+                rect data-span=(at) data-owner=(paint.name) fill=(paint.fill())
+                    x={ (number(left + 0.6)) "%" } width={ (number(width - 1.2)) "%" }
+                    y=(number(top)) height=(number((bottom - top).max(0.75))) {
                     title { (title(span)) }
                 }
                 @if span.lane == Lane::Memmap && bottom - top > 60.0 {
-                    text data-span=(at) class="zone" x={ (number((lane as f64 + 0.5) * width)) "%" } y=(number(top + 8.0))
+                    text data-span=(at) class="zone" x={ (number(left + width / 2.0)) "%" } y=(number(top + 8.0))
                         writing-mode="vertical-rl" dominant-baseline="central" { (span.label) }
                 }
             }
@@ -82,8 +84,9 @@ impl<'a> Map<'a> {
     pub(super) fn labels(&self) -> Markup {
         html! {
             @for label in self.entries() {
-                text data-owner=(label.paint.name) x="12" y=(number(f64::midpoint(label.top, label.bottom))) dy="0.32em" { (label.text) }
-                rect x="0" width="5" y=(number(label.top + 1.0)) height=(number((label.bottom - label.top - 2.0).max(1.0))) fill=(label.paint.fill()) {}
+                text x="12" y=(number(f64::midpoint(label.top, label.bottom))) dy="0.32em" { (label.text) }
+                rect width="5" y=(number(label.top + 1.0)) height=(number(label.bottom - label.top - 2.0))
+                    fill=(label.paint.fill()) {}
             }
         }
     }

@@ -3,8 +3,8 @@
 
 use super::bars::{Bars, shares, sign, title};
 use super::data::data;
-use super::map::Map;
-use super::palette::{Paint, css, patterns};
+use super::map::{Map, number};
+use super::palette::{css, patterns};
 use super::terms::linked;
 use super::{tables, words};
 use crate::explain::model::{Explanation, Line, LineKind, Term};
@@ -43,7 +43,12 @@ pub(super) fn page(explanation: &Explanation) -> Markup {
                 (header(explanation))
                 main id="main" {
                     div class="columns" {
-                        div { (waterfall(explanation)) (tables::advice(explanation)) (tables::what_if(explanation)) (tables::predictions(explanation)) }
+                        div {
+                            (waterfall(explanation))
+                            (tables::advice(explanation))
+                            (tables::what_if(explanation))
+                            (tables::predictions(explanation))
+                        }
                         div { (search()) (memory_map(explanation, &map)) }
                     }
                     (tables::sources(explanation))
@@ -67,6 +72,10 @@ fn header(explanation: &Explanation) -> Markup {
     let whole = shares.iter().map(|(_, bytes)| bytes).sum::<u64>().max(1) as f64;
     let share = |bytes: u64| 100.0 * bytes as f64 / whole;
     let mut left = 0.0;
+    let pieces = shares.iter().map(|(paint, bytes)| {
+        let from = std::mem::replace(&mut left, left + share(*bytes));
+        (paint, *bytes, number(from), number(share(*bytes)))
+    });
     html! {
         header {
             div class="top" {
@@ -77,19 +86,23 @@ fn header(explanation: &Explanation) -> Markup {
             p class="summary" { (linked(&explanation.summary, &explanation.terms)) }
             @if !shares.is_empty() {
                 svg class="whole" aria-hidden="true" {
-                    @for (paint, bytes) in &shares {
-                        @let width = share(*bytes);
-                        rect x={ (format!("{left:.3}")) "%" } width={ (format!("{width:.3}")) "%" } height="46" fill=(paint.fill()) {
-                            title { (paint.words) ", " (words::size(*bytes)) }
+                    @for (paint, bytes, from, width) in pieces {
+                        rect x={ (from) "%" } width={ (width) "%" } height="46" fill=(paint.fill()) {
+                            title { (paint.words) ", " (words::size(bytes)) }
                         }
-                        ({ left += width; "" })
                     }
                 }
                 ul class="legend" aria-label="Who has how much; press to see where on the map" {
                     @for (paint, bytes) in &shares {
                         li {
                             button type="button" aria-pressed="false" data-paint=(paint.name) {
-                                (swatch(paint)) span { (paint.words) " " b { (words::size(*bytes)) } " " span class="soft" { (words::percent(share(*bytes))) } }
+                                svg class="swatch" aria-hidden="true" {
+                                    rect width="18" height="18" fill=(paint.fill()) {}
+                                }
+                                span {
+                                    (paint.words) " " b { (words::size(*bytes)) } " "
+                                    span class="soft" { (words::percent(share(*bytes))) }
+                                }
                             }
                         }
                     }
@@ -97,10 +110,6 @@ fn header(explanation: &Explanation) -> Markup {
             }
         }
     }
-}
-
-fn swatch(paint: &Paint) -> Markup {
-    html! { svg class="swatch" aria-hidden="true" { rect width="18" height="18" fill=(paint.fill()) {} } }
 }
 
 fn waterfall(explanation: &Explanation) -> Markup {
@@ -113,20 +122,31 @@ fn waterfall(explanation: &Explanation) -> Markup {
             } @else {
                 p class="soft" {
                     "From the first line to the last, every byte: in short and in full."
-                    @if bars.from > 0 { " The bars start at " (words::size(bars.from)) ", so that small parts can be seen." }
+                    @if bars.from > 0 {
+                        " The bars start at " (words::size(bars.from)) ", so that small parts can be seen."
+                    }
                 }
                 table class="waterfall" {
-                    thead { tr { th scope="col" { "What" } th scope="col" class="right" { "Size" } th scope="col" class="right" { "Share" } } }
+                    (tables::head(&["What"], &["Size", "Share"]))
                     tbody {
                         @for bar in &bars.bars {
                             tr class=[(bar.line.kind == LineKind::Total).then_some("total")] {
                                 th scope="row" class="what" {
                                     div class="cells" {
-                                        div { (linked(&bar.line.label, &explanation.terms)) (more(bar.line, &explanation.terms)) }
-                                        svg class="bar" aria-hidden="true" { title { (title(bar.line)) } (bars.draw(bar, 16.0)) }
+                                        div {
+                                            (linked(&bar.line.label, &explanation.terms))
+                                            (more(bar.line, &explanation.terms))
+                                        }
+                                        svg class="bar" aria-hidden="true" {
+                                            title { (title(bar.line)) }
+                                            (bars.draw(bar, 16.0))
+                                        }
                                     }
                                 }
-                                td class="right" { (sign(bar.line.kind)) (words::size(bar.line.bytes)) span class="exact" { (words::digits(bar.line.bytes)) } }
+                                td class="right" {
+                                    (sign(bar.line.kind)) (words::size(bar.line.bytes))
+                                    span class="exact" { (words::digits(bar.line.bytes)) }
+                                }
                                 td class="right soft" { (words::percent(bar.line.percent)) }
                             }
                         }
@@ -152,7 +172,14 @@ fn more(line: &Line, terms: &[Term]) -> Markup {
                 summary { "Evidence" span class="skip" { " for " (line.label) } }
                 @for evidence in &line.evidence { (tables::evidence(evidence)) }
                 @if !line.parts.is_empty() {
-                    ul { @for part in &line.parts { li { code { (part.label) } ": " (words::size(part.bytes)) @if part.count > 1 { " in " (part.count) " pieces" } } } }
+                    ul {
+                        @for part in &line.parts {
+                            li {
+                                code { (part.label) } ": " (words::size(part.bytes))
+                                @if part.count > 1 { " in " (part.count) " pieces" }
+                            }
+                        }
+                    }
                 }
             }
         }
@@ -164,11 +191,15 @@ fn search() -> Markup {
         section aria-labelledby="who" role="search" {
             h2 id="who" { label for="address" { "Who owns an address?" } }
             form id="search" class="search" {
-                input id="address" autocomplete="off" spellcheck="false" placeholder="0x37000000, 922746880, 880M, 1.5G";
+                input id="address" autocomplete="off" spellcheck="false"
+                    placeholder="0x37000000, 922746880, 880M, 1.5G";
                 button { "Search" }
             }
             div id="answer" class="answer" aria-live="polite" {
-                p class="soft" { "Type a physical address, or press a piece of the map. A link to this page with #0x37000000 at its end answers at once." }
+                p class="soft" {
+                    "Type a physical address, or press a piece of the map. "
+                    "A link to this page with #0x37000000 at its end answers at once."
+                }
                 noscript { p { "Searching and zooming need JavaScript; the table below the map does not." } }
             }
         }
@@ -182,7 +213,10 @@ fn memory_map(explanation: &Explanation, map: &Map<'_>) -> Markup {
             @if map.lanes.is_empty() {
                 p { "The record says nothing about addresses." }
             } @else {
-                p class="soft" { "Low addresses on top, one column for each step of the boot. Heights are compressed, and holes cut short." }
+                p class="soft" {
+                    "Low addresses on top, one column for each step of the boot. "
+                    "Heights are compressed, and holes cut short."
+                }
                 div class="tools" {
                     button type="button" id="in" aria-label="Zoom in" { "+" }
                     button type="button" id="out" aria-label="Zoom out" { "\u{2212}" }
@@ -191,7 +225,12 @@ fn memory_map(explanation: &Explanation, map: &Map<'_>) -> Markup {
             }
             div id="map" class="map" tabindex="0" role="group" aria-describedby="map-keys"
                 aria-label="Memory map; as a table below" hidden[map.lanes.is_empty()] {
-                div class="heads" { @for lane in &map.lanes { @let (name, what) = words::lane(*lane); span title=(what) { (linked(name, &explanation.terms)) } } }
+                div class="heads" {
+                    @for lane in &map.lanes {
+                        @let (name, what) = words::lane(*lane);
+                        span title=(what) { (linked(name, &explanation.terms)) }
+                    }
+                }
                 div id="axis" class="axis" aria-hidden="true" {}
                 div id="lanes" class="lanes" aria-hidden="true" {
                     svg height=(MAP) { (map.columns()) line id="mark" x1="0" x2="100%" y1="-9" y2="-9" {} }
@@ -199,7 +238,10 @@ fn memory_map(explanation: &Explanation, map: &Map<'_>) -> Markup {
                 div id="labels" class="labels" aria-hidden="true" {}
             }
             @if !map.lanes.is_empty() {
-                p id="map-keys" class="why" { "In the map: + and \u{2212} zoom, arrows move, 0 shows all; the wheel zooms once you have pressed the map, or with Ctrl." }
+                p id="map-keys" class="why" {
+                    "In the map: + and \u{2212} zoom, arrows move, 0 shows all; "
+                    "the wheel zooms once you have pressed the map, or with Ctrl."
+                }
                 (tables::spans(explanation))
             }
         }

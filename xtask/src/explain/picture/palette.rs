@@ -99,7 +99,8 @@ pub(super) fn patterns() -> Markup {
             pattern id={ "p-" (paint.name) } width="8" height="8" patternUnits="userSpaceOnUse" {
                 rect class={ "c-" (paint.name) } width="8" height="8" fill=(paint.colours[0]) {}
                 @if !paint.strokes.is_empty() {
-                    path class="ink" d=(paint.strokes) fill="none" stroke="#fff" stroke-opacity="0.6" stroke-width="1.3" {}
+                    path class="ink" d=(paint.strokes) fill="none"
+                        stroke="#fff" stroke-opacity="0.6" stroke-width="1.3" {}
                 }
             }
         }

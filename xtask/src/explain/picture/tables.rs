@@ -16,6 +16,18 @@ pub(super) fn evidence(evidence: &Evidence) -> Markup {
     }
 }
 
+/// Returns the head of a table: names of columns of words, then of columns of figures.
+pub(super) fn head(words: &[&str], figures: &[&str]) -> Markup {
+    html! {
+        thead {
+            tr {
+                @for name in words { th scope="col" { (name) } }
+                @for name in figures { th scope="col" class="right" { (name) } }
+            }
+        }
+    }
+}
+
 /// Returns what the user could do, or nothing.
 pub(super) fn advice(explanation: &Explanation) -> Markup {
     let terms = &explanation.terms;
@@ -27,7 +39,10 @@ pub(super) fn advice(explanation: &Explanation) -> Markup {
                     @for advice in &explanation.advice {
                         li {
                             p { (linked(&advice.finding, terms)) }
-                            p { b { (linked(&advice.action, terms)) } @if let Some(gain) = advice.gain_bytes { " Gives back " (words::size(gain)) "." } }
+                            p {
+                                b { (linked(&advice.action, terms)) }
+                                @if let Some(gain) = advice.gain_bytes { " Gives back " (words::size(gain)) "." }
+                            }
                         }
                     }
                 }
@@ -44,7 +59,7 @@ pub(super) fn what_if(explanation: &Explanation) -> Markup {
                 h2 id="what-if" { "What if" }
                 div class="scroll" {
                     table {
-                        thead { tr { th scope="col" { "" } th scope="col" class="right" { "Now" } th scope="col" class="right" { "Then" } th scope="col" class="right" { "Difference" } } }
+                        (head(&["Figure"], &["Now", "Then", "Difference"]))
                         tbody {
                             @for change in &explanation.what_if {
                                 tr {
@@ -71,13 +86,15 @@ pub(super) fn predictions(explanation: &Explanation) -> Markup {
                 p class="soft" { "From the firmware's map and the command line alone, next to what the machine said." }
                 div class="scroll" {
                     table {
-                        thead { tr { th scope="col" { "" } th scope="col" class="right" { "Predicted" } th scope="col" class="right" { "Found" } th scope="col" class="right" { "Difference" } } }
+                        (head(&["Figure"], &["Predicted", "Found", "Difference"]))
                         tbody {
                             @for row in &explanation.predictions {
                                 tr {
                                     th scope="row" { (linked(&row.name, &explanation.terms)) }
                                     td class="right" { (words::figure(&row.predicted)) }
-                                    td class="right" { @match &row.actual { Some(actual) => (words::figure(actual)), None => "not recorded" } }
+                                    td class="right" {
+                                        (row.actual.as_ref().map_or("not recorded".to_owned(), words::figure))
+                                    }
                                     td class="right" {
                                         @match (row.equal, row.difference) {
                                             (Some(true), _) => span class="state-found" { "equal" },
@@ -104,7 +121,7 @@ pub(super) fn sources(explanation: &Explanation) -> Markup {
                 h2 id="sources" { "Where this comes from" }
                 div class="scroll" {
                     table {
-                        thead { tr { th scope="col" { "Record" } th scope="col" { "State" } th scope="col" { "What it gave" } th scope="col" { "To get it" } } }
+                        (head(&["Record", "State", "What it gave", "To get it"], &[]))
                         tbody {
                             @for source in &explanation.sources {
                                 tr {
@@ -153,15 +170,15 @@ pub(super) fn spans(explanation: &Explanation) -> Markup {
             summary { "The map as a table (" (explanation.map.len()) " pieces)" }
             div class="scroll" {
                 table {
-                    thead { tr { th scope="col" { "Column" } th scope="col" { "Addresses" } th scope="col" class="right" { "Size" } th scope="col" { "What" } th scope="col" { "Node" } } }
+                    (head(&["Column", "Addresses", "What", "Node"], &["Size"]))
                     tbody {
                         @for span in &explanation.map {
                             tr {
                                 td { (words::lane(span.lane).0) }
                                 td { code { (words::range(span.start, span.end)) } }
-                                td class="right" { (words::size(span.end.saturating_sub(span.start))) }
                                 td { (span.label) }
                                 td { @if let Some(node) = span.node { (node) } }
+                                td class="right" { (words::size(span.end.saturating_sub(span.start))) }
                             }
                         }
                     }

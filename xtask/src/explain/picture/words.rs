@@ -6,8 +6,9 @@ use crate::explain::model::{Figure, Lane};
 /// Returns a size in the largest unit that keeps one digit before the point, e.g. `15.5 GiB`.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let unit = (bytes.max(1).ilog2() / 10) as usize;
-    let number = bytes as f64 / (1_u64 << (10 * unit)) as f64;
+    let in_unit = |unit: usize| bytes as f64 / (1_u64 << (10 * unit)) as f64;
+    let unit = (0..6).find(|unit| in_unit(*unit) < 1023.5).unwrap_or(6);
+    let number = in_unit(unit);
     let digits = usize::from(number.fract() >= 0.05 && number < 99.95 && unit > 0);
     format!("{number:.digits$} {}", UNITS[unit])
 }
@@ -30,7 +31,8 @@ pub(super) fn percent(share: f64) -> String {
     match share {
         s if s <= 0.0 => "0 %".to_owned(),
         s if s < 0.01 => "< 0.01 %".to_owned(),
-        s => format!("{s:.2} %"),
+        // Cut, not rounded: only the whole is 100 %.
+        s => format!("{:.2} %", (s * 100.0).floor() / 100.0),
     }
 }
 
@@ -83,6 +85,7 @@ mod tests {
             (16_640_995_328, "15.5 GiB"),
             (134_217_728, "128 MiB"),
             (525_312, "513 KiB"),
+            ((1 << 30) - (256 << 10), "1.0 GiB"),
             (1 << 44, "16 TiB"),
             (u64::MAX, "16 EiB"),
         ] {
@@ -93,7 +96,7 @@ mod tests {
         assert_eq!((signed(-4096).as_str(), signed(0).as_str()), ("\u{2212}4 KiB", "0"));
         assert_eq!(
             (percent(0.0).as_str(), percent(1e-9).as_str(), percent(99.996).as_str()),
-            ("0 %", "< 0.01 %", "100.00 %")
+            ("0 %", "< 0.01 %", "99.99 %")
         );
     }
 }
