@@ -73,8 +73,9 @@ fn header(explanation: &Explanation) -> Markup {
     let share = |bytes: u64| 100.0 * bytes as f64 / whole;
     let mut left = 0.0;
     let pieces = shares.iter().map(|(paint, bytes)| {
-        let from = std::mem::replace(&mut left, left + share(*bytes));
-        (paint, *bytes, number(from), number(share(*bytes)))
+        let from = left;
+        left += share(*bytes);
+        (paint, *bytes, number(from), number(left - from))
     });
     html! {
         header {
