@@ -230,6 +230,10 @@ pub(crate) enum Event<'a> {
     Freed {
         kib: u64,
     },
+    /// Memory in which the firmware's boot services lay.
+    FreedBootServices {
+        kib: u64,
+    },
     /// The bus is about to get its resources.
     PciResources,
     Panic(&'a str),

@@ -219,6 +219,10 @@ fn end(text: &str) -> Option<Event<'_>> {
     if text.starts_with("kernel BUG at ") {
         return Some(Event::Panic(text.trim_end()));
     }
+    if let Some(mut scan) = Scan::after(text, "efi: Freeing EFI boot services memory: ") {
+        let kib = scan.dec()?;
+        return scan.lit("K").map(|()| Event::FreedBootServices { kib });
+    }
     if let Some(mut scan) = Scan::after(text, "Freeing ") {
         scan.until(" memory: ")?;
         let kib = scan.dec()?;
@@ -274,6 +278,7 @@ mod tests {
                 Event::HashTable { bytes: 2 << 20 },
             ),
             ("Freeing initrd memory: 1304K", Event::Freed { kib: 1304 }),
+            ("efi: Freeing EFI boot services memory: 49336K", Event::FreedBootServices { kib: 49336 }),
             (
                 "Memory: 219836K/2096632K available (1K kernel code, 2K rwdata, 79272K reserved, 4K cma-reserved)",
                 Event::Memory { available: 219_836, present: 2_096_632, reserved: 79272, cma: 4 },

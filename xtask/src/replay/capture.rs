@@ -21,6 +21,14 @@ pub struct Capture {
     pub synth: Option<Vec<u8>>,
     /// The ACPI table that gives memory to nodes.
     pub srat: Option<Vec<u8>>,
+    /// The page allocator as it was when early memory had been handed over (JSON).
+    pub handover: Option<Vec<u8>>,
+    /// The descriptors at that moment, in runs.
+    pub handover_pages: Option<Vec<u8>>,
+    /// The state of every frame after the boot, in runs.
+    pub pagemap: Option<Vec<u8>>,
+    /// The kernel's table of zones after the boot.
+    pub zoneinfo: Option<Vec<u8>>,
 }
 
 impl Capture {
@@ -59,6 +67,10 @@ impl Capture {
             command_line: whole_line,
             synth: member(path, "synth.json")?,
             srat: member(path, "acpi_SRAT.bin")?,
+            handover: member(path, "handover.json")?,
+            handover_pages: member(path, "handover_pages.txt")?,
+            pagemap: member(path, "pagemap_rle.txt")?,
+            zoneinfo: member(path, "zoneinfo.txt")?,
         })
     }
 

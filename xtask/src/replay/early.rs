@@ -30,6 +30,8 @@ pub(super) struct Early<'a, 'r> {
     pub(super) at_zones: Vec<Region>,
     /// Pages handed over, once they are.
     pub(super) pages: Option<u64>,
+    /// What was reserved then.
+    pub(super) reserved: Vec<Region>,
     pub(super) used: Vec<bool>,
     pub(super) dumps: usize,
 }
@@ -51,8 +53,20 @@ impl<'a, 'r> Early<'a, 'r> {
         }
         let used = vec![false; boot.entries().len()];
         let silence = Silence::new(boot);
-        let (node_data, at_zones) = (Vec::new(), Vec::new());
-        Self { boot, map, report, trace, memory, silence, node_data, at_zones, pages: None, used, dumps: 0 }
+        Self {
+            boot,
+            map,
+            report,
+            trace,
+            memory,
+            silence,
+            node_data: Vec::new(),
+            at_zones: Vec::new(),
+            pages: None,
+            reserved: Vec::new(),
+            used,
+            dumps: 0,
+        }
     }
 
     /// Replays everything up to the hand-over.
@@ -290,6 +304,7 @@ impl<'a, 'r> Early<'a, 'r> {
         let handed = self.memory.free_all(self.map.max_pfn).map(|blocks| blocks.map(|b| 1u64 << b.order).sum());
         self.settle_all(Fact::Doublings, found);
         self.pages = Some(handed.unwrap_or(0));
+        self.reserved = self.memory.reserved().to_vec();
     }
 }
 

@@ -236,7 +236,11 @@ pub(super) fn is_memory_map(caller: &str) -> bool {
 
 /// Returns whether all but the first page of an allocation get no descriptors of their own.
 pub(super) fn is_gigantic_page(rules: Rules, caller: &str) -> bool {
-    rules >= Rules::V6_12 && caller.starts_with("__alloc_bootmem_huge_page")
+    rules >= Rules::V6_12 && is_of_gigantic_pages(caller)
+}
+
+pub(super) fn is_of_gigantic_pages(caller: &str) -> bool {
+    caller.starts_with("__alloc_bootmem_huge_page")
 }
 
 /// Returns what was reserved before `memblock=debug` was read: what the first dump shows and no line tells of.

@@ -14,6 +14,7 @@
 //! - Of the line that sums memory up, what is present and what is reserved follow; what is available, and the sizes of the
 //!   kernel's parts, do not.
 
+mod beside;
 mod boot;
 mod boot_services;
 mod capture;
@@ -23,6 +24,8 @@ mod difference;
 mod dump;
 mod early;
 mod firmware;
+mod frames;
+mod freed;
 mod infer;
 mod memory_map;
 mod movable;
@@ -146,7 +149,7 @@ fn replay_boot(name: String, capture: &Capture, log: &Log<'_>) -> Report {
     let map = table::replay(&boot, &mut report);
     nodes::check_srat(&boot, &mut report);
     if boot.debug {
-        replay_memory(&boot, &map, &mut report);
+        replay_memory(capture, &boot, &map, &mut report);
     } else if !map.at_setup.is_empty() {
         replay_without_debug(&boot, &map, &mut report);
     }
@@ -162,7 +165,7 @@ fn replay_boot(name: String, capture: &Capture, log: &Log<'_>) -> Report {
 }
 
 /// Replays a log with every call of memblock in it.
-fn replay_memory(boot: &Boot<'_>, map: &Outcome, report: &mut Report) {
+fn replay_memory(capture: &Capture, boot: &Boot<'_>, map: &Outcome, report: &mut Report) {
     if map.panicked {
         return; // so did Linux, and the lines up to there were compared
     }
@@ -170,9 +173,13 @@ fn replay_memory(boot: &Boot<'_>, map: &Outcome, report: &mut Report) {
     conventions::check(boot, map, &table::memory_of(&map.at_setup), report);
     let mut early = Early::new(boot, map, report);
     early.run();
-    let (memory, pages) = (std::mem::take(&mut early.at_zones), early.pages);
+    let (memory, pages, reserved) =
+        (std::mem::take(&mut early.at_zones), early.pages, std::mem::take(&mut early.reserved));
     memory_map::replay_zones(boot, &memory, map.max_pfn, report);
     compare_totals(boot, &memory, pages, report);
+    if pages.is_some() {
+        beside::compare(capture, boot, map.max_pfn, (&memory, &reserved), report);
+    }
 }
 
 /// Replays a log of a machine in daily use.
@@ -237,30 +244,7 @@ fn compare_totals(boot: &Boot<'_>, memory: &[Region], pages: Option<u64>, report
     check("present", frames.map(PhysRange::size).fold(0, u64::saturating_add) / 1024, Some(present));
     if let Some(pages) = pages {
         let handed = present.checked_sub(reserved).and_then(|left| left.checked_sub(cma));
-        let later = if boot.rules >= handoff::Rules::V6_12 { freed_before(boot, at) } else { 0 };
+        let later = if boot.rules >= handoff::Rules::V6_12 { freed::before(boot, at) } else { 0 };
         check("handed over (present - reserved)", (pages * FRAME_BYTES / 1024).saturating_add(later), handed);
     }
-}
-
-/// Returns the KiB that were given to the page allocator between the hand-over and a line; 6.12 prints its sum that late.
-fn freed_before(boot: &Boot<'_>, at: usize) -> u64 {
-    let mut kib = 0u64;
-    let mut answered = None;
-    for entry in &boot.entries()[..at] {
-        match entry.event {
-            Event::Freed { kib: freed } => kib = kib.saturating_add(freed),
-            // Gigantic pages go to their own allocator.
-            Event::Request(request) => {
-                answered = Some(request).filter(|r| infer::is_gigantic_page(boot.rules, r.caller));
-            }
-            Event::Call(call) if call.function == dmesg::Function::FreeLate => {
-                kib = kib.saturating_add(call.size() / 1024);
-            }
-            Event::Call(call) if early::is_allocation(&call) => {
-                kib = kib.saturating_add(answered.take().map_or(0, |r| r.size / 1024));
-            }
-            _ => {}
-        }
-    }
-    kib
 }

@@ -3,8 +3,8 @@
 //! it, so that the zone report can be compared all the same.
 
 use super::boot::Boot;
-use handoff::{FRAME_BYTES, RegionFlags, SECTION_FRAMES, memparse, parameters};
-use memmap::{Layout, MemoryRange};
+use handoff::{FRAME_BYTES, FrameState, Region, RegionFlags, SECTION_FRAMES, ZoneKind, ZoneSpan, memparse, parameters};
+use memmap::{FrameRun, Layout, MemoryRange};
 use std::collections::BTreeMap;
 
 /// Frames in the largest block of the page allocator; zone Movable starts at one.
@@ -109,6 +109,48 @@ fn spread(boot: &Boot<'_>, layout: &Layout) -> BTreeMap<u16, u64> {
             return starts;
         }
     }
+}
+
+/// Returns the zones with zone Movable among them.
+///
+/// Linux: `adjust_zone_range_for_zone_movable` (6.1).
+pub(super) fn zones(layout: &Layout, starts: &BTreeMap<u16, u64>) -> Vec<ZoneSpan> {
+    let mut zones: Vec<ZoneSpan> = Vec::new();
+    for zone in layout.zones() {
+        let (start, end) = (zone.start_pfn, zone.end_pfn());
+        let movable = starts.get(&zone.node).copied().unwrap_or(u64::MAX);
+        let halves = [(zone.kind, start, end.min(movable)), (ZoneKind::MOVABLE, start.max(movable), end)];
+        for (kind, start_pfn, end_pfn) in halves.into_iter().filter(|(_, start, end)| start < end) {
+            let frames = |r: &MemoryRange| r.end_pfn.min(end_pfn).saturating_sub(r.start_pfn.max(start_pfn));
+            let present = layout.memory().iter().filter(|r| r.node() == zone.node).map(frames).sum();
+            let half = ZoneSpan { node: zone.node, kind, start_pfn, spanned: end_pfn - start_pfn, present };
+            match zones.last_mut().filter(|below| (below.node, below.kind) == (half.node, half.kind)) {
+                Some(below) => {
+                    below.spanned += half.spanned;
+                    below.present += half.present;
+                }
+                None => zones.push(half),
+            }
+        }
+    }
+    zones
+}
+
+/// Returns the runs of equal descriptors with zone Movable among the zones. A hole belongs to the memory behind it.
+pub(super) fn runs(layout: &Layout, reserved: &[Region], starts: &BTreeMap<u16, u64>) -> Vec<FrameRun> {
+    let mut runs = Vec::new();
+    layout.frame_runs(reserved, |run| {
+        let start = starts.get(&run.node).copied().unwrap_or(u64::MAX);
+        let hole_end = || layout.spans().find(|span| run.start_pfn < span.end_pfn).map_or(0, |hole| hole.end_pfn);
+        let split = match run.state {
+            FrameState::Hole if hole_end() >= start => run.start_pfn,
+            FrameState::Hole => run.end_pfn,
+            _ => start.clamp(run.start_pfn, run.end_pfn),
+        };
+        let above = FrameRun { start_pfn: split, zone: ZoneKind::MOVABLE, ..run };
+        runs.extend([FrameRun { end_pfn: split, ..run }, above].into_iter().filter(|run| run.start_pfn < run.end_pfn));
+    });
+    runs
 }
 
 /// Puts zone Movable into the lines of the zone report.

@@ -33,6 +33,10 @@ pub enum Fact {
     Pairs,
     /// Figures of the Memory line.
     Totals,
+    /// Figures of zones and nodes that a file beside the log tells.
+    Zones,
+    /// Frames whose state, node and zone a file beside the log tells.
+    Frames,
 }
 
 impl Fact {
@@ -51,6 +55,8 @@ impl Fact {
             Self::ZoneLines => "zone lines",
             Self::Pairs => "pairs",
             Self::Totals => "totals",
+            Self::Zones => "figures of zones",
+            Self::Frames => "frames",
         }
     }
 }
@@ -58,7 +64,9 @@ impl Fact {
 /// A line that is not what our crates decide.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mismatch {
-    /// Number of the line in the log; for a missing line, of the one it should stand before.
+    /// The file beside the log, empty for the log itself.
+    pub file: &'static str,
+    /// Number of the line in it; for a missing line, of the one it should stand before.
     pub line: usize,
     /// The line it should stand behind; `line` itself if it is there.
     pub after: usize,
@@ -73,9 +81,12 @@ pub struct Mismatch {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let say = |text: &Option<String>| text.clone().unwrap_or_else(|| "(nothing)".into());
+        let file = if self.file.is_empty() { String::new() } else { format!("{}, ", self.file) };
         match self.got {
-            Some(_) => writeln!(f, "  line {}, {}:", self.line, self.what.words())?,
-            None => writeln!(f, "  missing between lines {} and {}, {}:", self.after, self.line, self.what.words())?,
+            Some(_) => writeln!(f, "  {file}line {}, {}:", self.line, self.what.words())?,
+            None => {
+                writeln!(f, "  {file}missing between lines {} and {}, {}:", self.after, self.line, self.what.words())?;
+            }
         }
         writeln!(f, "    expected  {}", say(&self.expected))?;
         write!(f, "    got       {}", say(&self.got))
@@ -162,18 +173,32 @@ impl Report {
 
     /// Enters a line of the log that is not what our crates say, or that they do not say at all.
     pub(super) fn wrong(&mut self, what: Fact, line: usize, expected: Option<String>, got: impl Into<String>) {
-        self.mismatch(Mismatch { line, after: line, what, expected, got: Some(got.into()) });
+        self.wrong_in("", what, line, expected, got);
+    }
+
+    /// Enters a line of a file beside the log that is not what our crates say, or that they do not say at all.
+    pub(super) fn wrong_in(
+        &mut self,
+        file: &'static str,
+        what: Fact,
+        line: usize,
+        expected: Option<String>,
+        got: impl Into<String>,
+    ) {
+        self.mismatch(Mismatch { file, line, after: line, what, expected, got: Some(got.into()) });
     }
 
     /// Enters a line that is missing between two others.
     pub(super) fn missing(&mut self, what: Fact, after: usize, line: usize, expected: impl Into<String>) {
-        self.mismatch(Mismatch { line, after, what, expected: Some(expected.into()), got: None });
+        self.mismatch(Mismatch { file: "", line, after, what, expected: Some(expected.into()), got: None });
     }
 
     /// Enters a difference. The first word on a line counts: what follows from it on the same line is no news.
     pub(super) fn mismatch(&mut self, mismatch: Mismatch) {
-        let known =
-            |m: &Mismatch| m.line == mismatch.line && (m.got == mismatch.got || m.expected == mismatch.expected);
+        let known = |m: &Mismatch| {
+            (m.file, m.line) == (mismatch.file, mismatch.line)
+                && (m.got == mismatch.got || m.expected == mismatch.expected)
+        };
         if !self.mismatches.iter().any(known) {
             self.mismatches.push(mismatch);
         }
@@ -199,11 +224,11 @@ impl Report {
 
     /// Forgets what is missing behind a line: the log ends there.
     pub(super) fn forget_missing_from(&mut self, line: usize) {
-        self.mismatches.retain(|m| m.got.is_some() || m.line < line);
+        self.mismatches.retain(|m| m.got.is_some() || !m.file.is_empty() || m.line < line);
     }
 
     pub(super) fn finish(mut self) -> Self {
-        self.mismatches.sort_by_key(|m| m.line);
+        self.mismatches.sort_by_key(|m| (m.file, m.line));
         if self.counts.values().sum::<usize>() == 0 && self.mismatches.is_empty() {
             self.cannot_use("there is nothing in it to compare");
         }
@@ -307,7 +332,7 @@ mod tests {
     use super::*;
 
     fn mismatch(line: usize) -> Mismatch {
-        Mismatch { line, after: line, what: Fact::Dumps, expected: Some("a".into()), got: Some("b".into()) }
+        Mismatch { file: "", line, after: line, what: Fact::Dumps, expected: Some("a".into()), got: Some("b".into()) }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! `tests/fixtures` holds boots of Debian's Linux 6.1 and 6.12 under QEMU, each a folder with the log and what else was
 //! kept of the machine, packed. With `BOOTMEM_ORACLE` naming a folder, all captures below it are replayed too.
 
+mod beside;
 mod logs;
 mod mutations;
 mod recorded;

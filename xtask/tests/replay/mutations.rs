@@ -112,6 +112,7 @@ fn names(report: &Report, at: usize, dropped: Option<&str>) -> bool {
         || report
             .mismatches()
             .iter()
+            .filter(|m| m.file.is_empty())
             .any(|m| near(m.line) || m.got.is_none() && (between(m.after, m.line) || is_it(m.expected.as_deref())))
 }
 

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a capture tells beside its log of the page allocator: zones, frames, and the memory it was given.
+
+use super::boot::Boot;
+use super::capture::Capture;
+use super::frames::Frames;
+use super::freed;
+use super::movable;
+use super::report::{Fact, Report};
+use handoff::{FrameState, Region, RegionFlags, Rules, SECTION_FRAMES, ZoneSpan};
+use memmap::{FrameRun, Layout};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+const HANDOVER: &str = "handover.json";
+const ZONEINFO: &str = "zoneinfo.txt";
+
+/// The page allocator of a kernel that was stopped when it had handed over early memory.
+#[derive(Deserialize)]
+struct Stopped {
+    max_pfn: u64,
+    max_low_pfn: u64,
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    nid: u16,
+    node_start_pfn: u64,
+    spanned: u64,
+    present: u64,
+    /// 0 if there is none.
+    first_deferred_pfn: Option<u64>,
+    zones: Vec<Zone>,
+}
+
+#[derive(Deserialize)]
+struct Zone {
+    zone: String,
+    zone_start_pfn: u64,
+    spanned: u64,
+    present: u64,
+    managed: u64,
+}
+
+/// Compares what the files of the capture tell. `memory` and `reserved` are as they were at the hand-over.
+pub(super) fn compare(
+    capture: &Capture,
+    boot: &Boot<'_>,
+    max_pfn: u64,
+    (memory, reserved): (&[Region], &[Region]),
+    report: &mut Report,
+) {
+    let Ok(layout) = Layout::new(memory, max_pfn) else { return };
+    if memory.iter().any(|r| r.flags.contains(RegionFlags::MIRROR)) && boot.has_parameter_value("kernelcore", "mirror")
+    {
+        let files = [&capture.handover, &capture.handover_pages, &capture.pagemap, &capture.zoneinfo];
+        let told = files.iter().filter(|file| file.is_some()).count();
+        return report.skip("files of the page allocator: with mirrored memory, zones of a node overlap", told);
+    }
+    let starts = movable::starts(boot, &layout);
+    let (zones, runs) = (movable::zones(&layout, &starts), movable::runs(&layout, reserved, &starts));
+
+    let stopped = capture.handover.as_ref().and_then(|json| match serde_json::from_slice::<Stopped>(json) {
+        Ok(stopped) => Some(stopped),
+        Err(error) => {
+            report.wrong_in(
+                HANDOVER,
+                Fact::Zones,
+                error.line(),
+                Some("the state of an allocator".into()),
+                error.to_string(),
+            );
+            None
+        }
+    });
+    let deferred = stopped.iter().flat_map(|stopped| &stopped.nodes);
+    let deferred = deferred.filter_map(|node| Some((node.nid, node.first_deferred_pfn.filter(|pfn| *pfn != 0)?)));
+    let deferred: BTreeMap<u16, u64> = deferred.collect();
+    if let Some(stopped) = &stopped {
+        let ours = of_zones(boot, &layout, &zones, &runs, &deferred);
+        let told = told_of_zones(stopped);
+        for (ours, told) in ours.iter().zip(&told) {
+            match ours == told {
+                true => report.equal(Fact::Zones, 1),
+                false => report.wrong_in(HANDOVER, Fact::Zones, 1, Some(ours.clone()), told.as_str()),
+            }
+        }
+        if let Some(ours) = ours.get(told.len()) {
+            report.wrong_in(HANDOVER, Fact::Zones, 1, Some(ours.clone()), "no more zones");
+        } else if let Some(told) = told.get(ours.len()) {
+            report.wrong_in(HANDOVER, Fact::Zones, 1, None, told.as_str());
+        }
+    }
+
+    let reserved_bit = if boot.rules >= Rules::V6_12 { 1 << 13 } else { 1 << 12 };
+    let memory = layout.memory();
+    let end_pfn = layout.max_pfn().next_multiple_of(SECTION_FRAMES);
+    let frames = Frames { runs: &runs, memory, reserved, reserved_bit, deferred: &deferred, end_pfn };
+    if let (Some(pages), Some(_)) = (&capture.handover_pages, &stopped) {
+        frames.compare_descriptors(&String::from_utf8_lossy(pages), report);
+    }
+    let freed = capture
+        .pagemap
+        .as_ref()
+        .map(|text| frames.compare_states(&String::from_utf8_lossy(text), freed::frames(boot), report));
+    if let Some(text) = &capture.zoneinfo {
+        compare_zoneinfo(&String::from_utf8_lossy(text), &zones, &runs, freed.as_deref(), report);
+    }
+}
+
+/// Returns what is told of limits, nodes and zones, a line each.
+fn of_zones(
+    boot: &Boot<'_>,
+    layout: &Layout,
+    zones: &[ZoneSpan],
+    runs: &[FrameRun],
+    deferred: &BTreeMap<u16, u64>,
+) -> Vec<String> {
+    let mut lines = vec![limits(layout.max_pfn(), layout.max_pfn())];
+    let nodes: BTreeSet<u16> = layout.nodes().chain(boot.nodes()).collect();
+    for node in nodes {
+        let of_node = zones.iter().filter(|zone| zone.node == node);
+        let present = of_node.clone().map(|zone| zone.present).sum();
+        let (start, end) = layout.node_span(node).unwrap_or_default();
+        lines.push(of_node_line(node, start, end - start, present));
+        let until = deferred.get(&node).copied().unwrap_or(u64::MAX);
+        lines.extend(of_node.map(|zone| {
+            let managed = frames_in(
+                zone,
+                runs.iter()
+                    .filter(|run| run.state == FrameState::Body)
+                    .map(|run| (run.start_pfn, run.end_pfn.min(until), run.node)),
+            );
+            zone_line(node, zone.kind.name(), [zone.start_pfn, zone.spanned, zone.present, managed])
+        }));
+    }
+    lines
+}
+
+fn told_of_zones(stopped: &Stopped) -> Vec<String> {
+    let mut lines = vec![limits(stopped.max_pfn, stopped.max_low_pfn)];
+    for node in &stopped.nodes {
+        lines.push(of_node_line(node.nid, node.node_start_pfn, node.spanned, node.present));
+        lines.extend(node.zones.iter().map(|zone| {
+            zone_line(node.nid, &zone.zone, [zone.zone_start_pfn, zone.spanned, zone.present, zone.managed])
+        }));
+    }
+    lines
+}
+
+fn limits(max_pfn: u64, max_low_pfn: u64) -> String {
+    format!("max_pfn {max_pfn}, max_low_pfn {max_low_pfn}")
+}
+
+fn of_node_line(node: u16, start_pfn: u64, spanned: u64, present: u64) -> String {
+    format!("node {node}: from {start_pfn} on, {spanned} spanned, {present} present")
+}
+
+fn zone_line(node: u16, zone: &str, [start_pfn, spanned, present, managed]: [u64; 4]) -> String {
+    format!("node {node}, zone {zone}: from {start_pfn} on, {spanned} spanned, {present} present, {managed} managed")
+}
+
+/// Returns how many of the frames - first, end, node - lie in a zone.
+fn frames_in(zone: &ZoneSpan, ranges: impl Iterator<Item = (u64, u64, u16)>) -> u64 {
+    let of_node = ranges.filter(|(.., node)| *node == zone.node);
+    of_node.map(|(start, end, _)| end.min(zone.end_pfn()).saturating_sub(start.max(zone.start_pfn))).sum()
+}
+
+/// Compares a zone's figures in the table of a running kernel, to which `freed` were given since the hand-over.
+fn compare_zoneinfo(
+    text: &str,
+    zones: &[ZoneSpan],
+    runs: &[FrameRun],
+    freed: Option<&[(u64, u64)]>,
+    report: &mut Report,
+) {
+    let body = runs.iter().filter(|run| run.state == FrameState::Body);
+    let mut given: Vec<(u64, u64, u16)> = body.map(|run| (run.start_pfn, run.end_pfn, run.node)).collect();
+    for &(start, end) in freed.unwrap_or_default() {
+        let parts = runs.iter().map(|run| (start.max(run.start_pfn), end.min(run.end_pfn), run.node));
+        given.extend(parts.filter(|(start, end, _)| start < end));
+    }
+
+    let mut zone: Option<&ZoneSpan> = None;
+    let mut missing: Vec<&ZoneSpan> = zones.iter().collect();
+    for (i, line) in text.lines().enumerate() {
+        let mut words = line.split_whitespace();
+        let (name, value) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if let Some((node, kind)) = line.strip_prefix("Node ").and_then(|rest| rest.split_once(", zone")) {
+            zone = zones.iter().find(|z| node.parse() == Ok(z.node) && z.kind.name() == kind.trim());
+            missing.retain(|missing| Some(*missing) != zone);
+            continue;
+        }
+        let expected = match name {
+            "spanned" => zone.map_or(0, |zone| zone.spanned),
+            "present" => zone.map_or(0, |zone| zone.present),
+            "managed" if freed.is_some() => zone.map_or(0, |zone| frames_in(zone, given.iter().copied())),
+            "start_pfn:" => zone.map_or(0, |zone| zone.start_pfn),
+            _ => continue,
+        };
+        match value.parse() == Ok(expected) {
+            true => report.equal(Fact::Zones, 1),
+            false => report.wrong_in(ZONEINFO, Fact::Zones, i + 1, Some(format!("{name} {expected}")), line.trim()),
+        }
+    }
+    for zone in missing {
+        let (expected, last) = (format!("node {}, zone {}", zone.node, zone.kind), text.lines().count());
+        report.wrong_in(ZONEINFO, Fact::Zones, last, Some(expected), "the end of the file");
+    }
+}
