@@ -3,7 +3,7 @@
 
 use crate::guest::{Firmware, MachineType, MemorySize};
 use crate::numa::{Distance, Numa};
-use crate::{ci, image, qemu, replay, test};
+use crate::{ci, explain, image, qemu, replay, test};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -35,6 +35,8 @@ enum Verb {
     ///
     /// Exit status: 0 everything compared is equal, 1 something differs, 2 a log could not be used.
     Replay(ReplayArgs),
+    /// Explain where the memory of this or a recorded machine went
+    Explain(ExplainArgs),
     /// Check format, lints, features, documentation and dependencies (the tests are `test`)
     Ci,
 }
@@ -130,6 +132,59 @@ pub(crate) struct ReplayArgs {
     pub(crate) quiet: bool,
 }
 
+/// What `bootmem` was asked to do.
+#[derive(Debug, Parser)]
+#[command(name = "bootmem", about = "Where did the memory go?")]
+pub struct Bootmem {
+    #[command(subcommand)]
+    verb: BootmemVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum BootmemVerb {
+    /// Explain where the memory of this or a recorded machine went
+    Explain(ExplainArgs),
+}
+
+/// Exit status: 0 explained, 2 the record says nothing about memory, 1 anything else.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// A kernel log, a folder of recorded files, - for standard input, an address (0x37000000, 1G) or a word
+    /// (crashkernel) [default: this machine]
+    #[arg(value_name = "PATH|-|ADDRESS|TERM")]
+    pub(crate) what: Vec<String>,
+    /// Write the answer for programs to FILE, or to standard output
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the waterfall and the map of memory as a picture
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Write everything as a page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// When to use colours
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
+    pub(crate) color: Colour,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+impl From<Colour> for anstream::ColorChoice {
+    fn from(colour: Colour) -> Self {
+        match colour {
+            Colour::Auto => Self::Auto,
+            Colour::Always => Self::Always,
+            Colour::Never => Self::Never,
+        }
+    }
+}
+
 /// A stage and what the program in its place does wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct Misbehave {
@@ -208,7 +263,18 @@ pub fn run(cli: &Cli) -> Result<u8> {
         Verb::Image(args) => image::run(args).map(|()| 0),
         Verb::Test(args) => test::run(args).map(|()| 0),
         Verb::Replay(args) => replay::run(args),
+        Verb::Explain(args) => explain::run(args),
         Verb::Ci => ci::run().map(|()| 0),
+    }
+}
+
+/// Does what `bootmem` was asked to do and returns the exit status.
+///
+/// # Errors
+/// Everything that kept it from being done, in words for the user.
+pub fn run_bootmem(cli: &Bootmem) -> Result<u8> {
+    match &cli.verb {
+        BootmemVerb::Explain(args) => explain::run(args),
     }
 }
 
@@ -220,6 +286,7 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Cli::command().debug_assert();
+        Bootmem::command().debug_assert();
     }
 
     #[test]

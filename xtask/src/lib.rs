@@ -18,7 +18,6 @@ mod console;
 mod decode;
 mod dmesg;
 mod elf;
-#[allow(dead_code)]
 mod explain;
 mod faults;
 mod guest;
@@ -38,7 +37,7 @@ mod test;
 mod watchdog;
 
 pub use chain::{ChainError, run_chain};
-pub use cli::{Cli, run};
+pub use cli::{Bootmem, Cli, run, run_bootmem};
 pub use explain::own_boot::{Pictures, draw_chain};
 pub use host::HostMachine;
 pub use outcome::Outcome;

@@ -234,6 +234,17 @@ pub(crate) enum Event<'a> {
     FreedBootServices {
         kib: u64,
     },
+    /// Bytes of the kernel's log.
+    LogBuffer {
+        bytes: u64,
+    },
+    /// Pages of a size, e.g. `1.00 GiB`, that were set aside.
+    HugePages {
+        size: &'a str,
+        count: u64,
+    },
+    /// What the machine is called.
+    Hardware(&'a str),
     /// The bus is about to get its resources.
     PciResources,
     Panic(&'a str),

@@ -22,6 +22,9 @@ fn start(text: &str) -> Option<Event<'_>> {
     if let Some(name) = text.strip_prefix("smpboot: CPU0: ") {
         return Some(Event::Processor { amd: name.contains("AMD") || name.contains("Hygon") });
     }
+    if let Some(name) = text.strip_prefix("DMI: ").filter(|name| name.contains(", BIOS ")) {
+        return Some(Event::Hardware(name));
+    }
     text.strip_prefix("Command line: ").map(Event::CommandLine)
 }
 
@@ -228,6 +231,14 @@ fn end(text: &str) -> Option<Event<'_>> {
         let kib = scan.dec()?;
         return scan.lit("K").map(|()| Event::Freed { kib });
     }
+    if let Some(mut scan) = Scan::after(text, "HugeTLB: registered ") {
+        let size = scan.until(" page size, pre-allocated ")?;
+        return Some(Event::HugePages { size, count: scan.dec()? });
+    }
+    if let Some(mut scan) = Scan::after(text.strip_prefix("printk: ").unwrap_or(text), "log_buf_len: ") {
+        let bytes = scan.dec()?;
+        return scan.lit(" bytes").map(|()| Event::LogBuffer { bytes });
+    }
     let mut scan = Scan::after(text, "Memory: ")?;
     let available = scan.dec()?;
     scan.lit("K/")?;
@@ -279,6 +290,12 @@ mod tests {
             ),
             ("Freeing initrd memory: 1304K", Event::Freed { kib: 1304 }),
             ("efi: Freeing EFI boot services memory: 49336K", Event::FreedBootServices { kib: 49336 }),
+            ("printk: log_buf_len: 16777216 bytes", Event::LogBuffer { bytes: 16 << 20 }),
+            (
+                "HugeTLB: registered 1.00 GiB page size, pre-allocated 2 pages",
+                Event::HugePages { size: "1.00 GiB", count: 2 },
+            ),
+            ("DMI: QEMU x, BIOS 1.16", Event::Hardware("QEMU x, BIOS 1.16")),
             (
                 "Memory: 219836K/2096632K available (1K kernel code, 2K rwdata, 79272K reserved, 4K cma-reserved)",
                 Event::Memory { available: 219_836, present: 2_096_632, reserved: 79272, cma: 4 },

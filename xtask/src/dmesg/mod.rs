@@ -4,6 +4,7 @@
 //! Takes what people have: `dmesg` with or without timestamps (`-T`, `-x`, `--raw` too), caller ids, the output of
 //! `journalctl -k`, syslog files and serial consoles with carriage returns. Each event keeps the number of its line.
 
+mod details;
 mod early;
 mod event;
 mod line;
@@ -13,6 +14,7 @@ mod recorded;
 mod scan;
 mod table;
 
+pub(crate) use details::{CrashArea, crash_area, freed, hash_table, kernel_parts, node_memory};
 pub(crate) use event::{Array, Call, Edit, Event, Function, Request};
 
 /// A line of the log that says something about memory.

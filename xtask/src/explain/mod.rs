@@ -1,6 +1,123 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where the memory of a machine went.
+//! `explain`: where the memory of a machine went.
+//!
+//! [`record`](Record) is what there is to read, [`facts`](Facts) what it says, [`claims`](Claims) who had what at the
+//! hand-over; [`model`] is the answer, and what the rest turns into text.
 
+mod amount;
+mod claims;
+mod facts;
+mod found;
+mod live;
+mod lost;
+mod map;
 pub(crate) mod model;
 pub(crate) mod own_boot;
+mod palette;
 pub(crate) mod picture;
+mod proc;
+mod query;
+mod record;
+mod share;
+mod smbios;
+mod tally;
+mod terminal;
+mod terms;
+mod waterfall;
+
+#[cfg(test)]
+mod recorded;
+
+use crate::cli::ExplainArgs;
+use anyhow::{Context as _, Result, bail};
+use claims::Claims;
+use facts::Facts;
+use model::Explanation;
+use query::Query;
+use record::Record;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use tally::Tally;
+
+/// Explains what the arguments name, or this machine, and returns the exit status.
+pub(crate) fn run(args: &ExplainArgs) -> Result<u8> {
+    let (paths, queries) = split(&args.what)?;
+    let records = match &paths[..] {
+        [] => vec![Record::live()],
+        paths => paths.iter().map(|path| Record::read(path)).collect::<Result<_>>()?,
+    };
+    if records.len() > 1 && [&args.json, &args.svg, &args.html].iter().any(|file| file.is_some()) {
+        bail!("a file can hold the answer for one machine only; name one folder or log");
+    }
+    let columns = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
+    let mut status = 0;
+    for record in &records {
+        let explanation = explain(record);
+        status |= u8::from(explanation.waterfall.is_empty()) * 2;
+        if let Some(file) = &args.json {
+            let mut json = serde_json::to_string_pretty(&explanation)?;
+            json.push('\n');
+            if file != Path::new("-") {
+                fs_err::write(file, json)?;
+            } else {
+                show(args, &json)?;
+                continue;
+            }
+        }
+        for (file, picture) in [(&args.svg, picture::svg as fn(&Explanation) -> String), (&args.html, picture::html)] {
+            if let Some(file) = file {
+                fs_err::write(file, picture(&explanation))?;
+            }
+        }
+        let text = match &queries[..] {
+            [] => terminal::text(&explanation, columns),
+            queries => queries.iter().map(|query| query.answer(&explanation)).collect(),
+        };
+        show(args, &text)?;
+    }
+    Ok(status)
+}
+
+/// Tells paths from questions. An address or a known word is a question, `./crashkernel` a path all the same.
+fn split(what: &[String]) -> Result<(Vec<PathBuf>, Vec<Query>)> {
+    let (mut paths, mut queries) = (Vec::new(), Vec::new());
+    for text in what {
+        match Query::parse(text) {
+            Ok(query) => queries.push(query),
+            Err(_) if text == "-" || Path::new(text).exists() => paths.push(PathBuf::from(text)),
+            Err(why) => bail!("{why}"),
+        }
+    }
+    Ok((paths, queries))
+}
+
+/// Prints a text, with colours if the terminal or the user wants them. Who reads may stop reading.
+fn show(args: &ExplainArgs, text: &str) -> Result<()> {
+    let mut out = anstream::AutoStream::new(std::io::stdout().lock(), args.color.into());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("writing to standard output"),
+    }
+}
+
+/// Explains what was recorded of a boot.
+pub(crate) fn explain(record: &Record) -> Explanation {
+    let text = String::from_utf8_lossy(&record.dmesg);
+    let facts = Facts::new(record, crate::dmesg::parse(&text));
+    let claims = facts.debug().then(|| Claims::replay(&facts));
+    let memory = facts.memory_ranges();
+    let tally = match &claims {
+        Some(claims) => Tally::of_claims(claims, &memory),
+        None => Tally::of_lines(&facts, &memory),
+    };
+    let waterfall = waterfall::waterfall(&facts, claims.as_ref(), &tally);
+    Explanation {
+        title: found::title(&facts),
+        summary: found::summary(&facts, &waterfall),
+        sources: found::sources(&facts),
+        map: map::map(&facts, claims.as_ref(), &[]),
+        terms: terms::terms(&facts, Some(&tally)),
+        waterfall,
+        ..Explanation::default()
+    }
+}

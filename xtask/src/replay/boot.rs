@@ -249,7 +249,7 @@ pub(super) fn is_setup_arch(caller: &str) -> bool {
 }
 
 /// Returns the rules that a version decides by.
-fn rules_of(release: &str) -> Option<Rules> {
+pub(crate) fn rules_of(release: &str) -> Option<Rules> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse::<u32>().ok());
     match (numbers.next()?, numbers.next()?) {
         (0..4, _) => None,

@@ -105,7 +105,7 @@ fn is_capture(folder: &Path) -> bool {
 }
 
 /// Reads a file of a folder, packed or not.
-fn member(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+pub(crate) fn member(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     for path in [folder.join(name), folder.join(format!("{name}.gz"))] {
         if path.is_file() {
             return unpack(fs_err::read(&path)?).with_context(|| path.display().to_string()).map(Some);
@@ -114,7 +114,7 @@ fn member(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     Ok(None)
 }
 
-fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>> {
+pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>> {
     /// More than any log: what a small file may unpack to.
     const LARGEST: u64 = 256 << 20;
     if !bytes.starts_with(&[0x1f, 0x8b]) {

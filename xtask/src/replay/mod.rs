@@ -37,7 +37,9 @@ mod settle;
 mod table;
 mod trace;
 
+pub(crate) use boot::rules_of;
 pub use capture::Capture;
+pub(crate) use capture::{member, unpack};
 pub use report::{Fact, Mismatch, Report, Verdict};
 
 use crate::cli::ReplayArgs;
