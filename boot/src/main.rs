@@ -35,6 +35,7 @@ use console::{print, say};
 use handoff::PhysRange;
 use heapless::Vec;
 use port::Exit;
+use report::Ticks;
 
 core::arch::global_asm!(include_str!("entry.s"));
 
@@ -84,13 +85,15 @@ fn boot(information: u64) -> Result<(), Exit> {
     let firmware = firmware::collect(&loader, pool.range()).map_err(failed)?;
     let known = Known { firmware: &firmware, command_line: &loader.command_line };
     let with = Surroundings { known, clock: &clock, pool: &mut pool };
+    let first_stage = clock::ticks();
     let outcome = chain::run(&loader.programs, with).map_err(stage_failed)?;
 
     let pool_peak_bytes = pool.peak_bytes();
     let mut kernel = adopt::adopt(&outcome, space, ram_end, cpu.giant_pages, &firmware.images, pool)
         .map_err(|error| failed(format_args!("what the last stage left: {error}")))?;
+    let adopted = clock::ticks();
     let proof = self_test::run(&mut kernel.buddy).map_err(failed)?;
-    let ticks = (start, clock::ticks());
+    let ticks = Ticks { start, first_stage, adopted, now: clock::ticks() };
     report::Report { kernel: &kernel, outcome: &outcome, proof, clock: &clock, pool_bytes, pool_peak_bytes, ticks }
         .print()
         .map_err(failed)

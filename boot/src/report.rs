@@ -8,7 +8,7 @@ use crate::console::{Console, Frames, Kind, print};
 use crate::paging::{self, ImageBytes};
 use crate::self_test::Proof;
 use core::fmt::{self, Write};
-use handoff::{Account, FRAME_BYTES, Ledger, Owner, StageId};
+use handoff::{Account, FRAME_BYTES, Ledger, Owner, Page, SECTION_FRAMES, StageId};
 
 /// Everything the report says.
 pub(crate) struct Report<'a> {
@@ -18,8 +18,18 @@ pub(crate) struct Report<'a> {
     pub(crate) clock: &'a Clock,
     pub(crate) pool_bytes: u64,
     pub(crate) pool_peak_bytes: u64,
-    /// The time-stamp counter when boot started, and now.
-    pub(crate) ticks: (u64, u64),
+    pub(crate) ticks: Ticks,
+}
+
+/// The time-stamp counter on the way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticks {
+    pub(crate) start: u64,
+    /// Before the first stage.
+    pub(crate) first_stage: u64,
+    /// When boot had adopted the allocator.
+    pub(crate) adopted: u64,
+    pub(crate) now: u64,
 }
 
 /// The sums that must agree.
@@ -40,6 +50,7 @@ impl Report<'_> {
     pub(crate) fn print(&self) -> Result<(), &'static str> {
         let sums = self.sums();
         self.table(&sums);
+        self.descriptors();
         self.memory_line(&sums);
         self.free_line(&sums);
         self.nodes();
@@ -115,6 +126,19 @@ impl Report<'_> {
         line('=', &"free", sums.free, "");
     }
 
+    /// What the descriptors cost, and what they would cost the other way (`struct_pages=`).
+    fn descriptors(&self) {
+        let zones = &self.outcome.zones;
+        let frames: u64 = zones.sections.iter().map(|run| u64::from(run.sections) * SECTION_FRAMES).sum();
+        let all = frames * size_of::<Page>() as u64;
+        print!("");
+        if zones.descriptors.is_empty() {
+            print!("Page descriptors: none written (struct_pages=lazy); all of them would take {all} bytes (eager)");
+        } else {
+            print!("Page descriptors: {all} bytes written (struct_pages=eager); without them boot is faster (lazy)");
+        }
+    }
+
     /// Linux: `mem_init_print_info` (6.1).
     fn memory_line(&self, sums: &Sums) {
         let kib = |bytes: u64| bytes >> 10;
@@ -168,7 +192,7 @@ impl Report<'_> {
     }
 
     fn times(&self) {
-        let whole = self.ticks.1 - self.ticks.0;
+        let whole = self.ticks.now - self.ticks.start;
         let stages: u64 = self.outcome.ticks.iter().map(|(_, ticks)| ticks).sum();
         let line = |who: &dyn fmt::Display, ticks: u64| {
             let microseconds = clock::microseconds(ticks, self.clock.tsc_hz);
@@ -184,6 +208,7 @@ impl Report<'_> {
         self.outcome.ticks.iter().for_each(|(stage, ticks)| line(&stage.name(), *ticks));
         line(&"boot", whole.saturating_sub(stages));
         line(&"all", whole);
+        line(&"to allocator", self.ticks.adopted - self.ticks.first_stage);
 
         let Proof { allocations, refused, frames_checked } = self.proof;
         print!("");
@@ -197,10 +222,11 @@ impl Report<'_> {
         let mut out = Frames(Kind::Figures, StageId::BOOT);
         let _ = writeln!(
             out,
-            "tsc_hz={}\nticks.all={}\npool_bytes={}\npool_peak_bytes={}\nreturned_bytes={}\npage_table_bytes={}\n\
+            "tsc_hz={}\nticks.all={}\nticks.to_allocator={}\npool_bytes={}\npool_peak_bytes={}\nreturned_bytes={}\npage_table_bytes={}\n\
              present_bytes={}\nreserved_bytes={}\nmanaged_bytes={}\nfree_bytes={}\nself_test.blocks={}\nself_test.frames={}",
             self.clock.tsc_hz,
-            self.ticks.1 - self.ticks.0,
+            self.ticks.now - self.ticks.start,
+            self.ticks.adopted - self.ticks.first_stage,
             self.pool_bytes,
             self.pool_peak_bytes,
             self.kernel.returned,

@@ -71,6 +71,7 @@ mod error;
 mod initialize;
 mod layout;
 mod message;
+mod mode;
 mod model;
 mod report;
 mod span;
@@ -83,6 +84,7 @@ pub use error::Error;
 pub use initialize::FrameRun;
 pub use layout::{Layout, MemoryRange};
 pub use message::{Line, NodeColumn};
+pub use mode::StructPages;
 pub use model::{Paging, SECTION_DESCRIPTOR_BYTES, SparseModel};
 pub use span::{Span, SpanKind, Unavailable};
 #[cfg(feature = "serde")]

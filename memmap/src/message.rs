@@ -6,7 +6,7 @@ use handoff::{PhysRange, ZoneKind};
 
 handoff::messages! {
     /// A line of the zone report.
-    pub enum Line {
+    pub enum Line<'a> {
         /// Heads the zones.
         ZoneRanges => ("Zone ranges:");
         /// What a zone may hold on any node; the name fills 8 columns.
@@ -26,6 +26,12 @@ handoff::messages! {
         /// A hole with descriptors.
         Unavailable { node: u16, zone: ZoneKind, frames: u64 } =>
             ("On node {}, zone {}: {} pages in unavailable ranges", node, zone, frames);
+        /// No descriptor is written; what all of them would cost.
+        Lazy { bytes: u64 } =>
+            ("memmap: no page descriptors are written at boot; all of them would take {} bytes (struct_pages=eager)", bytes);
+        /// A value of `struct_pages=` that means nothing.
+        UnknownMode { value: &'a str, taken: &'static str } =>
+            ("memmap: struct_pages={} is neither eager nor lazy: taken as {}", value, taken);
         /// A parameter that asks for what is not there.
         NoMovableZone { name: &'static str } =>
             ("memmap: {} has no effect: all memory goes to the zones DMA, DMA32 and Normal", name);

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The stage: crash → frames.
 
-use crate::{Error, Layout, Line, SparseModel, allocate};
+use crate::{Error, Layout, Line, SparseModel, StructPages, allocate};
 use core::marker::PhantomData;
 use handoff::{
-    Blocks, Crash, EarlyStore, FRAME_BYTES, Frames, Log, Machine, Owner, PhysRange, Rules, Stage, StageId, parameters,
+    Blocks, Crash, EarlyStore, FRAME_BYTES, Frames, Log, Machine, Owner, Page, PhysRange, Rules, Stage, StageId,
+    parameters,
 };
+use heapless::Vec;
 
-/// The stage that allocates and writes the descriptors; `S` is the early memory it allocates from.
+/// The stage that finds zones and sections, and allocates and writes the descriptors; `S` is the early memory it allocates from.
 #[derive(Clone, Copy, Debug)]
 pub struct Initialize<S>(PhantomData<S>);
 
@@ -28,19 +30,35 @@ impl<S: EarlyStore> Stage for Initialize<S> {
         warn_of_movable(command_line, &log);
 
         let layout = Layout::new(&blocks.memory, blocks.max_pfn)?;
-        let model = SparseModel::of(Rules::from_command_line(command_line).unwrap_or_default());
-        let mut memory = S::restore(&blocks, command_line, log.clone());
-        let descriptors = allocate(&layout, &model, &mut memory, &mut blocks.ledger)?;
-        S::save(&memory, &mut blocks);
-        claim_region_arrays(&mut blocks)?;
+        let mode = struct_pages(command_line, &layout, &log);
+        let mut descriptors = Vec::new();
+        if mode == StructPages::Eager {
+            let model = SparseModel::of(Rules::from_command_line(command_line).unwrap_or_default());
+            let mut memory = S::restore(&blocks, command_line, log.clone());
+            descriptors = allocate(&layout, &model, &mut memory, &mut blocks.ledger)?;
+            S::save(&memory, &mut blocks);
+            claim_region_arrays(&mut blocks)?;
+        }
 
         layout.report(&(0..blocks.distances.nodes() as u16), &log);
-        let pages = machine.descriptors(&descriptors)?;
-        layout.initialize(pages, &blocks.reserved)?;
+        match mode {
+            StructPages::Eager => layout.initialize(machine.descriptors(&descriptors)?, &blocks.reserved)?,
+            StructPages::Lazy => log.info(Line::Lazy { bytes: layout.frames() * size_of::<Page>() as u64 }),
+        }
 
         let (zones, sections) = layout.into_parts();
         Ok(Frames { blocks, zones, sections, descriptors })
     }
+}
+
+/// Returns whether to write descriptors now: as the command line says, else as is right for so much memory.
+fn struct_pages<L: Log>(command_line: &str, layout: &Layout, log: &L) -> StructPages {
+    let usual = StructPages::default_for(layout.present() * FRAME_BYTES);
+    let asked = StructPages::from_command_line(command_line).unwrap_or_else(|value| {
+        log.warn(Line::UnknownMode { value, taken: usual.name() });
+        None
+    });
+    asked.unwrap_or(usual)
 }
 
 /// Gives what is reserved and nobody's to the region arrays: they move when they grow, and nobody else takes memory here.

@@ -240,6 +240,39 @@ fn movable_zones_and_nodes_without_memory_are_named() {
     assert!(lines[0].starts_with("memmap: kernelcore has no effect"), "{lines:?}");
 }
 
+#[test]
+fn lazily_no_memory_is_taken_and_nothing_is_written() {
+    let memory = [on_node(0, 0, 4096), on_node(1, 4096, 16 << 10)];
+    let reserved = [Region::new(0, MIB)];
+    let mut host = Host { refuse: true, ..Host::default() };
+    let input = crash(&memory, &reserved);
+    let output = Initialize::<Plain>::run("struct_pages=lazy", input.clone(), &mut host).unwrap();
+    assert_eq!(output.validate(), Ok(()));
+    assert!(output.descriptors.is_empty());
+    assert_eq!(output.blocks, input.blocks);
+    let eager = Initialize::<Plain>::run("struct_pages=eager", input, &mut Host::default()).unwrap();
+    assert_eq!((output.zones, output.sections), (eager.zones, eager.sections));
+    let last = host.log.all().pop().unwrap();
+    let bytes = eager.descriptors.iter().map(|range| range.size()).sum::<u64>();
+    assert!(last.contains(&format!("would take {bytes} bytes")), "{last}");
+}
+
+#[test]
+fn lazy_is_for_much_memory_and_an_unknown_word_changes_nothing() {
+    let is_lazy = |gib: u64, command_line: &str| {
+        let mut host = Host { refuse: true, ..Host::default() };
+        let memory = [on_node(0, 0, gib << 10)];
+        let result = Initialize::<Plain>::run(command_line, crash(&memory, &[Region::new(0, MIB)]), &mut host);
+        (result.is_ok(), host.log.all().into_iter().find(|line| line.contains("struct_pages=later")))
+    };
+    assert!(!is_lazy(64, "").0);
+    assert!(is_lazy(65, "").0);
+    assert!(!is_lazy(65, "struct_pages=eager").0);
+    let (lazy, complaint) = is_lazy(65, "struct_pages=later");
+    assert!(lazy);
+    assert_eq!(complaint.unwrap(), "memmap: struct_pages=later is neither eager nor lazy: taken as lazy");
+}
+
 /// Plain memory whose region array, a frame at 32 MiB, moved to two frames at 16 MiB meanwhile.
 struct Moved;
 

@@ -18,7 +18,8 @@ pub struct Frames {
     pub zones: Vec<ZoneSpan, MAX_ZONES>,
     /// The present sections, sorted.
     pub sections: Vec<SectionRun, SECTION_RUNS>,
-    /// Where the descriptors lie: mapped one after another in this order, they are one array.
+    /// Where the descriptors lie: mapped one after another in this order, they are one array. None if they were not
+    /// written: whoever wants descriptors makes them later.
     pub descriptors: Vec<PhysRange, DESCRIPTOR_BLOCKS>,
 }
 
@@ -26,7 +27,7 @@ pub struct Frames {
 pub(crate) const LAYOUT_BYTES: usize =
     VARINT.2 + SECTION_RUNS * 3 * VARINT.1 + VARINT.2 + DESCRIPTOR_BLOCKS * RANGE_BYTES;
 
-/// Checks that sections are sorted and that there are exactly their descriptors.
+/// Checks that sections are sorted and that there are exactly their descriptors, or none.
 pub(crate) fn check_layout(sections: &[SectionRun], descriptors: &[PhysRange]) -> Result<(), &'static str> {
     let mut next = (0, 0);
     for run in sections {
@@ -40,7 +41,7 @@ pub(crate) fn check_layout(sections: &[SectionRun], descriptors: &[PhysRange]) -
             (u64::from(run.first_section) + u64::from(run.sections), next.1 + u64::from(run.sections) * SECTION_FRAMES);
     }
     let bytes: u64 = descriptors.iter().map(|r| r.size()).fold(0, u64::saturating_add);
-    if bytes != next.1 * size_of::<crate::Page>() as u64 {
+    if !descriptors.is_empty() && bytes != next.1 * size_of::<crate::Page>() as u64 {
         return Err("there is one descriptor for each frame of a present section");
     }
     Ok(())
