@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory by frames: ranges, nodes, sections and zones.
 
-use crate::Error;
+use crate::movable::Starts;
+use crate::{Error, Movable, MovableStart};
 use handoff::{
     FRAME_BYTES, Frame, MAX_ZONES, Nid, Region, RegionFlags, SECTION_FRAMES, SECTION_RUNS, SectionRun, ZoneKind,
     ZoneSpan,
@@ -56,11 +57,20 @@ pub struct Layout {
     memory: Vec<MemoryRange, SECTION_RUNS>,
     pub(crate) sections: Vec<SectionRun, SECTION_RUNS>,
     zones: Vec<ZoneSpan, MAX_ZONES>,
+    movable: Starts,
     frames: u64,
     max_pfn: u64,
 }
 
 impl Layout {
+    /// Returns the layout of `memory` without a zone Movable.
+    ///
+    /// # Errors
+    /// As [`with_movable`](Self::with_movable).
+    pub fn new(memory: &[Region], max_pfn: u64) -> Result<Self, Error> {
+        Self::with_movable(memory, max_pfn, Movable::None)
+    }
+
     /// Returns the layout of `memory`, whose parts of frames at the edges of regions are left out.
     ///
     /// `max_pfn` is the frame number after the last frame of RAM in the firmware's map; it appears in the log only. 0 means
@@ -69,7 +79,7 @@ impl Layout {
     /// # Errors
     /// [`Error::NoMemory`], [`Error::Unordered`], [`Error::Beyond`], [`Error::Regions`], [`Error::Zones`] and
     /// [`Error::Frames`].
-    pub fn new(memory: &[Region], max_pfn: u64) -> Result<Self, Error> {
+    pub fn with_movable(memory: &[Region], max_pfn: u64, movable: Movable) -> Result<Self, Error> {
         let mut ranges: Vec<MemoryRange, SECTION_RUNS> = Vec::new();
         let mut end = 0;
         for region in memory.iter().filter(|r| r.size > 0) {
@@ -89,9 +99,11 @@ impl Layout {
         }
 
         let last = ranges.last().ok_or(Error::NoMemory)?.end_pfn;
-        let mut layout =
-            Self { memory: ranges, sections: Vec::new(), zones: Vec::new(), frames: 0, max_pfn: max_pfn.max(last) };
+        let max_pfn = max_pfn.max(last);
+        let (sections, zones) = (Vec::new(), Vec::new());
+        let mut layout = Self { memory: ranges, sections, zones, movable: Starts::new(), frames: 0, max_pfn };
         layout.find_sections()?;
+        layout.movable = movable.starts(&layout);
         layout.find_zones()?;
         Ok(layout)
     }
@@ -116,6 +128,22 @@ impl Layout {
     #[must_use]
     pub fn zones(&self) -> &[ZoneSpan] {
         &self.zones
+    }
+
+    /// Returns where zone Movable starts, for the nodes that have one, in rising order.
+    #[must_use]
+    pub fn movable_starts(&self) -> &[MovableStart] {
+        &self.movable
+    }
+
+    /// Returns the first frame number of the zone Movable of `node`, or a number behind all frames.
+    pub(crate) fn movable_start(&self, node: u16) -> u64 {
+        self.movable.iter().find(|start| start.node == node).map_or(u64::MAX, |start| start.start_pfn)
+    }
+
+    /// Returns the frame number from which on memory of that range is not the kernel's.
+    pub(crate) fn kernel_end(&self, range: &MemoryRange) -> u64 {
+        if range.flags.contains(RegionFlags::MIRROR) { u64::MAX } else { self.movable_start(range.node()) }
     }
 
     /// Returns how many descriptors there are: one for each frame of a present section.
@@ -197,21 +225,34 @@ impl Layout {
         let mut zones = Vec::new();
         for node in self.nodes() {
             let Some((node_start, node_end)) = self.node_span(node) else { continue };
-            let mut low = 0;
-            for (kind, high) in ZONE_ENDS {
+            // Mirrored memory behind the start of zone Movable is the kernel's, so that zones overlap.
+            let mirrored = self.memory.iter().any(|r| r.node() == node && self.kernel_end(r) == u64::MAX);
+            let kernel_end = if mirrored { u64::MAX } else { self.movable_start(node) };
+            for (kind, low, high) in zone_limits(kernel_end, self.movable_start(node)) {
                 let (start, end) = (node_start.max(low), node_end.min(high));
-                let inside = |r: &MemoryRange| r.end_pfn.min(end).saturating_sub(r.start_pfn.max(start));
-                let present: u64 = self.memory.iter().filter(|r| r.node() == node).map(inside).sum();
+                let pieces = self.pieces().filter(|piece| piece.node == node && piece.zone == kind);
+                let present = pieces.map(|piece| piece.end_pfn - piece.start_pfn).sum();
                 if present > 0 {
                     let zone = ZoneSpan { node, kind, start_pfn: start, spanned: end - start, present };
                     zones.push(zone).map_err(|_| Error::Zones { capacity: MAX_ZONES })?;
                 }
-                low = high;
             }
         }
         self.zones = zones;
         Ok(())
     }
+}
+
+/// Returns for each zone the first frame number it may hold and the one after the last, if the kernel's zones end at
+/// `kernel_end` and zone Movable starts at `movable`.
+pub(crate) fn zone_limits(kernel_end: u64, movable: u64) -> [(ZoneKind, u64, u64); 4] {
+    let [(dma, dma_end), (dma32, dma32_end), (normal, normal_end)] = ZONE_ENDS;
+    [
+        (dma, 0, dma_end.min(kernel_end)),
+        (dma32, dma_end, dma32_end.min(kernel_end)),
+        (normal, dma32_end, normal_end.min(kernel_end)),
+        (ZoneKind::MOVABLE, movable, u64::MAX),
+    ]
 }
 
 #[cfg(test)]
@@ -267,7 +308,7 @@ mod tests {
         assert!(Layout::new(&[Region::new(0, (16 << 40) - (128 << 20))], 0).is_ok());
         let many: Vec<_> = (0..129).map(|i| Region::new(i * 0x2000, 0x1000)).collect();
         assert_eq!(error(&many), Error::Regions { capacity: 128 });
-        let nodes: Vec<_> = (0..49).map(|i| on_node(i, i as u64 * 0x2000, 0x1000)).collect();
-        assert_eq!(error(&nodes), Error::Zones { capacity: 48 });
+        let nodes: Vec<_> = (0..65).map(|i| on_node(i, i as u64 * 0x2000, 0x1000)).collect();
+        assert_eq!(error(&nodes), Error::Zones { capacity: 64 });
     }
 }

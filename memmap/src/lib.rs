@@ -45,9 +45,11 @@
 //!
 //! # Differences from Linux
 //!
-//! * No movable and no device zone: `kernelcore=`, `movablecore=` and `movable_node` move no zone border (a warning
-//!   says so), and the line `  Device   empty` is not printed.
-//! * Nothing is deferred: all descriptors are written at once, in one thread.
+//! * No device zone: the line `  Device   empty` is not printed.
+//! * Mirrored memory behind the start of a node's zone Movable is the kernel's even if the node has no other memory of that
+//!   zone; Linux leaves it out of all zones.
+//! * Descriptors are written all at once in one thread, or, with `struct_pages=lazy`, not at all: Linux defers what lies
+//!   behind the first section of a node.
 //! * Where no place is found for a node's descriptors in one piece, Linux takes 2 MiB blocks from the top and maps them in that
 //!   order, so that their addresses fall. Here the same blocks are used by rising address: neighbours fuse.
 //! * Where not even a 2 MiB block is found, Linux takes single pages; here pieces are halved until they fit, so that they
@@ -57,7 +59,7 @@
 //!
 //! # Limits
 //!
-//! 128 memory regions, 48 zones, 64 blocks of descriptors and fewer than 2^32 descriptors (16 TiB of present sections): each
+//! 128 memory regions, 64 zones, 64 blocks of descriptors and fewer than 2^32 descriptors (16 TiB of present sections): each
 //! is an error that names the limit. Pages of 4 KiB and sections of 128 MiB, as on x86-64.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -73,6 +75,7 @@ mod layout;
 mod message;
 mod mode;
 mod model;
+mod movable;
 mod report;
 mod span;
 #[cfg(feature = "serde")]
@@ -83,9 +86,10 @@ pub use cost::Cost;
 pub use error::Error;
 pub use initialize::FrameRun;
 pub use layout::{Layout, MemoryRange};
-pub use message::{Line, NodeColumn};
+pub use message::{Address, Line, NodeColumn};
 pub use mode::StructPages;
 pub use model::{Paging, SECTION_DESCRIPTOR_BYTES, SparseModel};
+pub use movable::{Amount, Movable, MovableStart};
 pub use span::{Span, SpanKind, Unavailable};
 #[cfg(feature = "serde")]
 pub use stage::Initialize;

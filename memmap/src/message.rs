@@ -13,8 +13,10 @@ handoff::messages! {
         Zone { name: &'static str, range: PhysRange } => ("  {} {}", name, range);
         /// A zone that can hold nothing.
         EmptyZone { name: &'static str } => ("  {} empty", name);
-        /// Heads the starts of the movable zone, of which there are none.
+        /// Heads the starts of the movable zone.
         MovableZone => ("Movable zone start for each node");
+        /// The start of the movable zone of a node.
+        MovableStart { node: u16, start: Address } => ("  Node {}: {}", node, start);
         /// Heads the ranges of memory.
         NodeRanges => ("Early memory node ranges");
         /// A range of memory.
@@ -32,9 +34,24 @@ handoff::messages! {
         /// A value of `struct_pages=` that means nothing.
         UnknownMode { value: &'a str, taken: &'static str } =>
             ("memmap: struct_pages={} is neither eager nor lazy: taken as {}", value, taken);
-        /// A parameter that asks for what is not there.
-        NoMovableZone { name: &'static str } =>
-            ("memmap: {} has no effect: all memory goes to the zones DMA, DMA32 and Normal", name);
+    }
+}
+
+/// An address with 16 digits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Address(pub u64);
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#018x}", self.0)
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl handoff::defmt::Format for Address {
+    fn format(&self, f: handoff::defmt::Formatter<'_>) {
+        use handoff::defmt;
+        defmt::write!(f, "{=u64:#018x}", self.0);
     }
 }
 

@@ -2,8 +2,9 @@
 //! The zone report.
 
 use crate::layout::ZONE_ENDS;
+use crate::message::Address;
 use crate::message::zone_column;
-use crate::{Layout, Line, NodeColumn};
+use crate::{Layout, Line, MovableStart, NodeColumn};
 use handoff::{FRAME_BYTES, Log, PhysRange};
 
 impl Layout {
@@ -11,7 +12,7 @@ impl Layout {
     ///
     /// `nodes` are all nodes there are, in any order; one without memory gets a line that says so.
     ///
-    /// Linux: `free_area_init` (6.1). Of its lines, those of the zones Movable and Device are left out.
+    /// Linux: `free_area_init` (6.1). Of its lines, that of zone Device is left out.
     pub fn report<L: Log>(&self, nodes: &(impl Iterator<Item = u16> + Clone), log: &L) {
         log.info(Line::ZoneRanges);
         let mut start = self.memory()[0].start_pfn;
@@ -24,6 +25,9 @@ impl Layout {
             start = end;
         }
         log.info(Line::MovableZone);
+        for MovableStart { node, start_pfn } in self.movable_starts() {
+            log.info(Line::MovableStart { node: *node, start: Address(start_pfn * FRAME_BYTES) });
+        }
 
         log.info(Line::NodeRanges);
         for memory in self.memory() {

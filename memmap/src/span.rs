@@ -2,7 +2,7 @@
 //! Memory and the holes between, with zone and node of each.
 
 use crate::Layout;
-use crate::layout::ZONE_ENDS;
+use crate::layout::zone_limits;
 use handoff::{RegionFlags, SECTION_FRAMES, ZoneKind};
 
 /// What a span is made of.
@@ -89,14 +89,13 @@ impl Layout {
     }
 
     /// Returns memory cut at the zone limits.
-    fn pieces(&self) -> impl Iterator<Item = Span> {
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Span> {
         self.memory().iter().flat_map(|range| {
             let kept = range.flags.contains(RegionFlags::NOMAP) || range.flags.contains(RegionFlags::DRIVER_MANAGED);
             let kind = if kept { SpanKind::Kept } else { SpanKind::Memory };
-            let mut low = 0;
-            let cut = ZONE_ENDS.map(|(zone, high)| {
+            let kernel_end = self.kernel_end(range);
+            let cut = zone_limits(kernel_end, kernel_end).map(|(zone, low, high)| {
                 let (start_pfn, end_pfn) = (range.start_pfn.max(low), range.end_pfn.min(high));
-                low = high;
                 Span { start_pfn, end_pfn, zone, node: range.node(), kind }
             });
             cut.into_iter().filter(|piece| piece.start_pfn < piece.end_pfn)

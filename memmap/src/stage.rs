@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The stage: crash → frames.
 
-use crate::{Error, Layout, Line, SparseModel, StructPages, allocate};
+use crate::{Error, Layout, Line, Movable, SparseModel, StructPages, allocate};
 use core::marker::PhantomData;
 use handoff::{
     Blocks, Crash, EarlyStore, FRAME_BYTES, Frames, Log, Machine, Owner, Page, PhysRange, Rules, Stage, StageId,
-    parameters,
 };
 use heapless::Vec;
 
@@ -27,9 +26,8 @@ impl<S: EarlyStore> Stage for Initialize<S> {
                 return Err(Error::Unaligned { base: region.base, size: region.size });
             }
         }
-        warn_of_movable(command_line, &log);
-
-        let layout = Layout::new(&blocks.memory, blocks.max_pfn)?;
+        let movable = Movable::from_command_line(command_line);
+        let layout = Layout::with_movable(&blocks.memory, blocks.max_pfn, movable)?;
         let mode = struct_pages(command_line, &layout, &log);
         let mut descriptors = Vec::new();
         if mode == StructPages::Eager {
@@ -75,12 +73,4 @@ fn claim_region_arrays(blocks: &mut Blocks) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn warn_of_movable<L: Log>(command_line: &str, log: &L) {
-    for name in ["kernelcore", "movablecore", "movable_node"] {
-        if parameters(command_line).any(|(n, _)| n == name) {
-            log.warn(Line::NoMovableZone { name });
-        }
-    }
 }

@@ -9,8 +9,8 @@ pub const SECTION_BYTES: u64 = 128 << 20;
 pub const SECTION_FRAMES: u64 = SECTION_BYTES / FRAME_BYTES;
 /// Nodes the image can handle.
 pub const MAX_NODES: usize = 16;
-/// Zones the image can handle.
-pub const MAX_ZONES: usize = 3 * MAX_NODES;
+/// Zones the image can handle: DMA, DMA32, Normal and Movable of each node.
+pub const MAX_ZONES: usize = 4 * MAX_NODES;
 /// Runs of present sections.
 pub const SECTION_RUNS: usize = 128;
 /// Blocks of descriptors.

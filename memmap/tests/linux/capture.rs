@@ -7,7 +7,7 @@ use crate::early::Early;
 use handoff::{
     Direction, FRAME_BYTES, FrameState, Ledger, Level, Log, Message, Nid, Owner, PhysRange, Region, RegionFlags,
 };
-use memmap::{Layout, Paging, SparseModel, allocate};
+use memmap::{Layout, Movable, Paging, SparseModel, allocate};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::path::Path;
@@ -72,12 +72,17 @@ pub(crate) fn distil(directory: &Path) -> Value {
         "limit": limit,
         "bottom_up": bottom_up,
         "movable_node": ops[init]["movable_node"],
-        "movable_zone": expected["movable_start"] != json!({}),
+        "append": append(&text("cmdline.txt")),
         "requests": requests.into_iter().map(numbers).collect::<Vec<_>>(),
         "zones": zones,
         "unavailable": expected["unavailable"],
         "lines": zone_lines(&text("dmesg.txt")),
     })
+}
+
+/// Returns the kernel command line.
+fn append(cmdline: &str) -> String {
+    cmdline.lines().find_map(|line| line.strip_prefix("append: ")).unwrap_or_default().to_owned()
 }
 
 /// The lines of the zone report that are ours.
@@ -129,7 +134,8 @@ pub(crate) struct Compared {
 /// Compares every allocation with its address, every zone and every line.
 pub(crate) fn compare(name: &str, boot: &Value, compared: &mut Compared) {
     let memory = regions(&boot["memory"]);
-    let layout = Layout::new(&memory, boot["max_pfn"].as_u64().unwrap()).unwrap();
+    let movable = Movable::from_command_line(boot["append"].as_str().unwrap());
+    let layout = Layout::with_movable(&memory, boot["max_pfn"].as_u64().unwrap(), movable).unwrap();
 
     let requests = boot["requests"].as_array().unwrap();
     let model = model_of(requests);
@@ -151,9 +157,6 @@ pub(crate) fn compare(name: &str, boot: &Value, compared: &mut Compared) {
     assert_eq!(blocks.iter().map(|b| b.size()).sum::<u64>(), layout.frames() * 64, "{name}: descriptors");
     compared.allocations += asked.len();
 
-    if boot["movable_zone"] == true {
-        return;
-    }
     let zones = boot["zones"].as_array().unwrap();
     if !zones.is_empty() {
         let ours: Vec<_> =
@@ -189,8 +192,7 @@ pub(crate) fn compare_pages(name: &str, directory: &Path, compared: &mut Compare
     let text = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap_or_default();
     let (dump, handover) = (text("handover_pages.txt"), text("handover.json"));
     let expected: Value = serde_json::from_str(&text("expected.json")).unwrap();
-    let mirrored = expected["memory"].as_array().unwrap().iter().any(|m| m[3] == 2);
-    if dump.is_empty() || expected["movable_start"] != json!({}) || mirrored {
+    if dump.is_empty() {
         return;
     }
     let handover: Value = serde_json::from_str(&handover).unwrap();
@@ -200,7 +202,10 @@ pub(crate) fn compare_pages(name: &str, directory: &Path, compared: &mut Compare
     };
     let reserved_bit = if expected["release"].as_str().unwrap().starts_with("6.12") { 1 << 13 } else { 1 << 12 };
 
-    let layout = Layout::new(&regions(&expected["memory"]), 0).unwrap();
+    // Not `expected`: at the end of a boot nothing is marked as pluggable any more.
+    let boot = distil(directory);
+    let movable = Movable::from_command_line(boot["append"].as_str().unwrap());
+    let layout = Layout::with_movable(&regions(&boot["memory"]), 0, movable).unwrap();
     let first_node = layout.nodes().next().unwrap();
     let reserved = regions(&expected["reserved_at_handover"]);
     let touched =

@@ -10,11 +10,13 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Captures that stand in the repository.
-const FIXTURES: [&str; 15] = [
+const FIXTURES: [&str; 17] = [
     "e820-unaligned",
     "fuzz-01",
+    "kernelcore-512m",
     "mem-numa",
     "memmap-many",
+    "movablecore-1g",
     "numa2-fake4",
     "numa2-uneven",
     "numa4-8g",
