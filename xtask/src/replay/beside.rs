@@ -5,10 +5,9 @@ use super::boot::Boot;
 use super::capture::Capture;
 use super::frames::Frames;
 use super::freed;
-use super::movable;
 use super::report::{Fact, Report};
-use handoff::{FrameState, Region, RegionFlags, Rules, SECTION_FRAMES, ZoneSpan};
-use memmap::{FrameRun, Layout};
+use handoff::{FrameState, Region, Rules, SECTION_FRAMES, ZoneSpan};
+use memmap::{FrameRun, Layout, Movable};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,15 +50,11 @@ pub(super) fn compare(
     (memory, reserved): (&[Region], &[Region]),
     report: &mut Report,
 ) {
-    let Ok(layout) = Layout::new(memory, max_pfn) else { return };
-    if memory.iter().any(|r| r.flags.contains(RegionFlags::MIRROR)) && boot.has_parameter_value("kernelcore", "mirror")
-    {
-        let files = [&capture.handover, &capture.handover_pages, &capture.pagemap, &capture.zoneinfo];
-        let told = files.iter().filter(|file| file.is_some()).count();
-        return report.skip("files of the page allocator: with mirrored memory, zones of a node overlap", told);
-    }
-    let starts = movable::starts(boot, &layout);
-    let (zones, runs) = (movable::zones(&layout, &starts), movable::runs(&layout, reserved, &starts));
+    let movable = Movable::from_command_line(&boot.command_line);
+    let Ok(layout) = Layout::with_movable(memory, max_pfn, movable) else { return };
+    let zones = layout.zones();
+    let mut runs = Vec::new();
+    layout.frame_runs(reserved, |run| runs.push(run));
 
     let stopped = capture.handover.as_ref().and_then(|json| match serde_json::from_slice::<Stopped>(json) {
         Ok(stopped) => Some(stopped),
@@ -78,7 +73,7 @@ pub(super) fn compare(
     let deferred = deferred.filter_map(|node| Some((node.nid, node.first_deferred_pfn.filter(|pfn| *pfn != 0)?)));
     let deferred: BTreeMap<u16, u64> = deferred.collect();
     if let Some(stopped) = &stopped {
-        let ours = of_zones(boot, &layout, &zones, &runs, &deferred);
+        let ours = of_zones(boot, &layout, zones, &runs, &deferred);
         let told = told_of_zones(stopped);
         for (ours, told) in ours.iter().zip(&told) {
             match ours == told {
@@ -105,7 +100,7 @@ pub(super) fn compare(
         .as_ref()
         .map(|text| frames.compare_states(&String::from_utf8_lossy(text), freed::frames(boot), report));
     if let Some(text) = &capture.zoneinfo {
-        compare_zoneinfo(&String::from_utf8_lossy(text), &zones, &runs, freed.as_deref(), report);
+        compare_zoneinfo(&String::from_utf8_lossy(text), zones, &runs, freed.as_deref(), report);
     }
 }
 

@@ -5,12 +5,11 @@ use super::boot::Boot;
 use super::difference::{Found, compare};
 use super::early::Machine;
 use super::infer::is_memory_map;
-use super::movable;
 use super::report::{Fact, Report};
 use super::trace::Trace;
 use crate::dmesg::{Entry, Event, Request};
 use handoff::{Bounds, EarlyMemory, Ledger, Owner, PhysRange, Region};
-use memmap::{Layout, Paging, SparseModel, allocate};
+use memmap::{Layout, Movable, Paging, SparseModel, allocate};
 
 /// Compares the requests for descriptors and the tables around them, on a copy of memory as it is then.
 pub(super) fn replay(
@@ -129,7 +128,8 @@ pub(super) fn replay_zones(boot: &Boot<'_>, memory: &[Region], max_pfn: u64, rep
     };
     report.skip("zone Device, which is empty at boot", entries.iter().filter(|e| e.event == Event::DeviceZone).count());
 
-    let layout = match Layout::new(memory, max_pfn) {
+    let movable = Movable::from_command_line(&boot.command_line);
+    let layout = match Layout::with_movable(memory, max_pfn, movable) {
         Ok(layout) => layout,
         Err(why) => return report.skip(format!("the zone report was not predicted: {why}"), found.len()),
     };
@@ -140,10 +140,8 @@ pub(super) fn replay_zones(boot: &Boot<'_>, memory: &[Region], max_pfn: u64, rep
     });
     let trace = Trace::default();
     layout.report(&memoryless, &trace);
-    let mut expected = trace.take();
-    movable::insert(&layout, &movable::starts(boot, &layout), &mut expected);
 
     found.retain(|e| !matches!(e.event, Event::MemorylessNode { .. }));
     let found: Vec<_> = found.into_iter().map(Found::from).collect();
-    compare(report, Fact::ZoneLines, &expected, &found, (0, boot.line_after(last)));
+    compare(report, Fact::ZoneLines, &trace.take(), &found, (0, boot.line_after(last)));
 }

@@ -28,7 +28,6 @@ mod frames;
 mod freed;
 mod infer;
 mod memory_map;
-mod movable;
 mod nodes;
 mod pairs;
 mod printed;
