@@ -72,7 +72,8 @@ pub(crate) fn run(args: &QemuArgs) -> Result<Outcome> {
         fs_err::write(file, serde_json::to_string_pretty(&json)? + "\n")?;
     }
     if args.html.is_some() || args.svg.is_some() {
-        let title = format!("bootmem in QEMU: {}, {}, {:?}", args.machine, args.memory, args.firmware());
+        let firmware = if args.firmware() == Firmware::Uefi { "UEFI" } else { "BIOS" };
+        let title = format!("bootmem on a QEMU {} with {firmware} and {}", args.machine, args.memory);
         let pictures = Pictures::draw(&own_boot::explain(title, &console.recording));
         for (file, text) in [(&args.html, pictures.html), (&args.svg, pictures.svg)] {
             if let Some(file) = file {

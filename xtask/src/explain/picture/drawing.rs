@@ -19,16 +19,18 @@ const LISTED: usize = 29;
 
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1b1f24}.big{font-size:20px;font-weight:600}\
 .strong,.strong text{font-weight:600}.soft{fill:#57606a}.zone{fill:#fff;font-size:11px}.right{text-anchor:end}\
-.mono,.mono text{font:12px ui-monospace,monospace}line{stroke:#868c95}.rule{stroke:#d0d7de}";
+.mono text,.list{font:12px ui-monospace,monospace}.list{font-size:11px}line{stroke:#868c95}.rule{stroke:#d0d7de}";
 
 const DARK: &str = "text{fill:#e8eaed}.zone{fill:#fff}.soft{fill:#a3adb8}.rule{stroke:#3a424c}.ground{fill:#14181d}\
 .ink,.cut{stroke:#14181d}";
 
 /// Returns the whole picture.
 pub(super) fn drawing(explanation: &Explanation) -> Markup {
+    let summary = wrapped(&explanation.summary, 130);
     let rows = explanation.waterfall.len() as f64;
+    let bars_top = 92.0 + summary.len() as f64 * 18.0;
     let map = Map::new(explanation, (TEXT * explanation.map.len() as f64).clamp(480.0, 900.0));
-    let map_top = 110.0 + rows * ROW + 60.0;
+    let map_top = bars_top + rows * ROW + 60.0;
     let list_top = map_top + map.scale.height() + 90.0;
     let list = list(&map);
     let height = match (map.lanes.is_empty(), list.is_empty()) {
@@ -46,8 +48,10 @@ pub(super) fn drawing(explanation: &Explanation) -> Markup {
             rect class="ground" width="100%" height="100%" fill="#fff" {}
             text class="big" x="20" y="38" { "Where the memory went" }
             text class="soft" x="20" y="60" { (explanation.title) }
-            text x="20" y="84" { (explanation.summary) }
-            g transform="translate(0 110)" { (waterfall(explanation)) }
+            @for (at, line) in summary.iter().enumerate() {
+                text x="20" y=(84 + 18 * at) { (line) }
+            }
+            g transform={ "translate(0 " (bars_top) ")" } { (waterfall(explanation)) }
             @if !map.lanes.is_empty() {
                 g transform={ "translate(0 " (number(map_top)) ")" } { (memory_map(&map)) }
             }
@@ -55,31 +59,38 @@ pub(super) fn drawing(explanation: &Explanation) -> Markup {
                 text class="strong" x="20" y=(number(list_top)) { "Smaller pieces" }
                 @for (at, text) in list.iter().enumerate() {
                     @let y = list_top + 22.0 + (at / 3) as f64 * 18.0;
-                    text class="mono" x=(20 + at % 3 * 320) y=(number(y)) { (text) }
+                    text class="list" x=(20 + at % 3 * 322) y=(number(y)) { (text) }
                 }
             }
         }
     }
 }
 
-/// Returns a line for each of the first pieces that are too small for a label.
+/// Returns a line for each of the largest pieces that are too small for a label.
 fn list(map: &Map<'_>) -> Vec<String> {
-    let small = map.small();
-    let line = |run: &&Run<'_>| shortened(&format!("{:#x} {}", run.range.start(), name(run)), 40);
+    let mut small = map.small();
+    small.sort_by_key(|run| std::cmp::Reverse(run.range.size()));
+    let line = |run: &&Run<'_>| words::shortened(&format!("{:#x} {}", run.range.start(), name(run)), 47);
     let mut lines: Vec<_> = small.iter().take(LISTED).map(line).collect();
     if small.len() > LISTED {
-        lines.push(format!("and {} more: see the HTML page", small.len() - LISTED));
+        lines.push(format!("and {} smaller ones: see the HTML page", small.len() - LISTED));
     }
     lines
 }
 
-/// Returns at most `most` characters.
-fn shortened(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        text.to_owned()
-    } else {
-        text.chars().take(most - 1).chain(['\u{2026}']).collect()
+/// Returns lines of at most `most` characters, but for a word that is longer.
+fn wrapped(text: &str, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
     }
+    lines
 }
 
 fn waterfall(explanation: &Explanation) -> Markup {
@@ -118,5 +129,17 @@ fn memory_map(map: &Map<'_>) -> Markup {
             svg x="140" width="560" height=(height) overflow="visible" { (map.columns()) }
             svg x="706" width="280" height=(height) overflow="visible" { (map.labels()) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_wrapped_between_words() {
+        assert_eq!(wrapped("one two  three four", 9), ["one two", "three", "four"]);
+        assert_eq!(wrapped("extraordinary ü", 5), ["extraordinary", "ü"]);
+        assert!(wrapped(" ", 5).is_empty());
     }
 }

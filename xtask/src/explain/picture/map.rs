@@ -11,6 +11,9 @@ use maud::{Markup, html};
 /// Height of a line of text, in pixels.
 pub(super) const TEXT: f64 = 14.0;
 
+/// What fits at the right of a picture.
+const LABEL_CHARACTERS: usize = 40;
+
 /// A map that knows where everything lies.
 #[derive(Debug)]
 pub(super) struct Map<'a> {
@@ -84,7 +87,9 @@ impl<'a> Map<'a> {
     pub(super) fn labels(&self) -> Markup {
         html! {
             @for label in self.entries() {
-                text x="12" y=(number(f64::midpoint(label.top, label.bottom))) dy="0.32em" { (label.text) }
+                text x="12" y=(number(f64::midpoint(label.top, label.bottom))) dy="0.32em" {
+                    (words::shortened(&label.text, LABEL_CHARACTERS))
+                }
                 rect width="5" y=(number(label.top + 1.0)) height=(number(label.bottom - label.top - 2.0))
                     fill=(label.paint.fill()) {}
             }

@@ -43,15 +43,13 @@ pub(super) fn page(explanation: &Explanation) -> Markup {
                 (header(explanation))
                 main id="main" {
                     div class="columns" {
-                        div {
-                            (waterfall(explanation))
-                            (tables::advice(explanation))
-                            (tables::what_if(explanation))
-                            (tables::predictions(explanation))
-                        }
-                        div { (search()) (memory_map(explanation, &map)) }
+                        div { (waterfall(explanation)) }
+                        div { (search()) (memory_map(explanation, &map)) (tables::sources(explanation)) }
                     }
-                    (tables::sources(explanation))
+                    div class="columns" {
+                        div { (tables::advice(explanation)) (tables::what_if(explanation)) }
+                        div { (tables::predictions(explanation)) }
+                    }
                     (tables::terms(explanation))
                 }
                 footer { p class="soft" { "Made by bootmem. Sizes are binary: 1 GiB is 1024 MiB." } }

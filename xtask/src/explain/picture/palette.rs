@@ -55,7 +55,7 @@ const PAINTS: [Paint; 17] = [
     paint("memblock", "other early allocations", "#5f7f00", "#a7c93a", BACK),
     paint("managed", "yours: free for programs", "#008561", "#2db88e", PLAIN),
     paint("unexplained", "unexplained", "#222222", "#eeeeee", GRID),
-    paint("zone", "zone", "#7389a3", "#5d7086", PLAIN),
+    paint("zone", "zone", "#5f7389", "#5d7086", PLAIN),
 ];
 
 impl Paint {

@@ -60,6 +60,14 @@ pub(super) fn range(start: u64, end: u64) -> String {
     format!("{start:#x}-{:#x}", end.saturating_sub(1))
 }
 
+/// Returns at most `most` characters of a text, the last of them a sign if something is missing.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some(_) => text.chars().take(most - 1).chain(['\u{2026}']).collect(),
+        None => text.to_owned(),
+    }
+}
+
 /// Returns the name of a lane, and what it shows.
 pub(super) const fn lane(lane: Lane) -> (&'static str, &'static str) {
     match lane {
@@ -93,6 +101,7 @@ mod tests {
         }
         assert_eq!(digits(17_179_869_184).replace('\u{202f}', " "), "17 179 869 184");
         assert_eq!(digits(12), "12");
+        assert_eq!((shortened("äbcd", 4).as_str(), shortened("äbcd", 3).as_str()), ("äbcd", "äb\u{2026}"));
         assert_eq!((signed(-4096).as_str(), signed(0).as_str()), ("\u{2212}4 KiB", "0"));
         assert_eq!(
             (percent(0.0).as_str(), percent(1e-9).as_str(), percent(99.996).as_str()),
