@@ -2,7 +2,7 @@
 //! The words, each in five lines at most, with this machine's lines about it.
 
 use super::facts::{Facts, log};
-use super::model::Term;
+use super::model::{Evidence, Term};
 use super::share::Share;
 use super::tally::Tally;
 
@@ -127,20 +127,30 @@ pub(super) fn words() -> impl Iterator<Item = &'static str> {
     WORDS.iter().map(|(word, _, _)| *word)
 }
 
+/// Returns the words and what they mean, sorted, for a boot without a record of Linux.
+pub(super) fn meanings() -> Vec<Term> {
+    sorted(WORDS.iter().map(|word| term(word, Vec::new())))
+}
+
 /// Returns the words and the lines of this machine about them, sorted.
 pub(super) fn terms(facts: &Facts<'_>, tally: Option<&Tally>) -> Vec<Term> {
-    let mut terms: Vec<Term> = WORDS
-        .iter()
-        .map(|(word, meaning, starts)| {
-            let told = facts.entries.iter().filter(|e| starts.iter().any(|start| e.text.starts_with(start)));
-            let mut evidence: Vec<_> = told.take(3).map(log).collect();
-            if evidence.is_empty() {
-                let share = share(word).and_then(|share| tally?.0.get(&share));
-                evidence.extend(share.into_iter().flat_map(|amount| amount.evidence.iter().take(2).cloned()));
-            }
-            Term { word: (*word).to_owned(), meaning: meaning.lines().map(str::to_owned).collect(), evidence }
-        })
-        .collect();
+    sorted(WORDS.iter().map(|word| {
+        let told = facts.entries.iter().filter(|e| word.2.iter().any(|start| e.text.starts_with(start)));
+        let mut evidence: Vec<_> = told.take(3).map(log).collect();
+        if evidence.is_empty() {
+            let share = share(word.0).and_then(|share| tally?.0.get(&share));
+            evidence.extend(share.into_iter().flat_map(|amount| amount.evidence.iter().take(2).cloned()));
+        }
+        term(word, evidence)
+    }))
+}
+
+fn term((word, meaning, _): &Word, evidence: Vec<Evidence>) -> Term {
+    Term { word: (*word).to_owned(), meaning: meaning.lines().map(str::to_owned).collect(), evidence }
+}
+
+fn sorted(terms: impl Iterator<Item = Term>) -> Vec<Term> {
+    let mut terms: Vec<_> = terms.collect();
     terms.sort_by(|a, b| a.word.cmp(&b.word));
     terms
 }

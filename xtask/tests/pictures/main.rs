@@ -7,6 +7,8 @@ mod browser;
 
 use browser::Browser;
 use handoff::{EXCHANGE_BYTES, Firmware, Image, MemoryKind, Owner, PhysRange, RawEntry, encode};
+use std::path::Path;
+use std::process::Command;
 use xtask::{Pictures, draw_chain};
 
 /// Draws a PC of 6 GiB with 256 MiB above and 64 MiB below 4 GiB set aside for a crash kernel.
@@ -63,6 +65,49 @@ fn an_address_is_searched_and_answered() {
             });
         }
     });
+}
+
+/// Boots of Linux: small, with a crash kernel high and low, with many holes, with nodes, with slots for more memory.
+#[test]
+fn a_recorded_boot_is_searched_and_answered() {
+    let Some(browser) = Browser::find() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for (capture, fragment, expected) in [
+            ("pc-128m", "0x1000000", "Kernel image"),
+            ("crash-high-low", "0x21f000000", "<strong>Crash kernel"),
+            ("numa4-dist", "2176M", "of node 2"),
+            ("hotplug-slots", "0x200000000", "is in a hole"),
+        ] {
+            let (browser, file) = (&browser, folder.path().join(capture).with_extension("html"));
+            scope.spawn(move || {
+                explain(capture, "--html", &file);
+                let answer = answer(browser, &format!("file://{}#{fragment}", file.display()));
+                assert!(answer.contains(expected), "{capture} {fragment}: {answer}");
+            });
+        }
+    });
+}
+
+/// Has the command explain a recorded boot.
+fn explain(capture: &str, option: &str, file: &Path) {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(capture);
+    let output = Command::new(env!("CARGO_BIN_EXE_bootmem")).arg("explain").arg(fixture).arg(option).arg(file).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{capture}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn every_recorded_boot_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("picture.svg");
+    for capture in fs_err::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")).unwrap() {
+        let name = capture.unwrap().file_name().into_string().unwrap();
+        explain(&name, "--svg", &file);
+        let svg = fs_err::read_to_string(&file).unwrap();
+        let picture = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(picture.descendants().any(|node| node.attribute("data-span").is_some()), "{name} has no map");
+    }
 }
 
 #[test]

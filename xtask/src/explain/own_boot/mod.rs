@@ -5,7 +5,7 @@ mod lines;
 mod spans;
 
 use super::model::{Evidence, Explanation, Line, LineKind, Owner, Source, SourceState};
-use super::picture;
+use super::{picture, terms};
 use crate::recording::Recording;
 use crate::{ChainError, HostMachine, run_chain};
 use handoff::{Blocks, Crash, Firmware, Frames, Ledger, MemoryMap, PhysRange, StageId, Zones};
@@ -64,6 +64,7 @@ pub(crate) fn explain(title: String, recording: &Recording) -> Explanation {
         sources: record.sources(),
         waterfall,
         map: spans::spans(&record),
+        terms: terms::meanings(),
         ..Explanation::default()
     }
 }

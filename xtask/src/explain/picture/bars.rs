@@ -4,6 +4,7 @@
 use super::map::number;
 use super::palette::Paint;
 use super::words;
+use crate::explain::amount::{grouped, human};
 use crate::explain::model::{Line, LineKind, Owner};
 use maud::{Markup, html};
 
@@ -56,7 +57,7 @@ impl<'a> Bars<'a> {
         };
         let (from, to) = (share(bar.from), share(bar.to));
         // Wide enough to be seen, and inside the picture.
-        let width = (to - from).max(0.4);
+        let width = (to - from).max(0.8);
         let left = number(from.min(100.0 - width));
         let step = number((height + 2.0) / 4.0);
         let fill = Paint::of(bar.line.owner).fill();
@@ -109,13 +110,7 @@ pub(super) fn sign(kind: LineKind) -> &'static str {
 
 /// Returns what a pointer that rests on a bar shows.
 pub(super) fn title(line: &Line) -> String {
-    format!(
-        "{}: {} bytes ({}), {}",
-        line.label,
-        words::digits(line.bytes),
-        words::size(line.bytes),
-        words::percent(line.percent)
-    )
+    format!("{}: {} bytes ({}), {}", line.label, grouped(line.bytes), human(line.bytes), words::percent(line.percent))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::map::Map;
 use super::palette::Paint;
 use super::runs::BEST_FIRST;
 use super::words;
+use crate::explain::amount::human;
 use crate::explain::model::{Explanation, Lane};
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ pub(super) fn data(explanation: &Explanation, map: &Map<'_>) -> String {
             "start": hex(span.start),
             "end": hex(span.end),
             "range": words::range(span.start, span.end),
-            "size": words::size(span.end.saturating_sub(span.start)),
+            "size": human(span.end.saturating_sub(span.start)),
             "owner": Paint::of_span(span).words,
             "label": span.label,
             "node": span.node,
@@ -29,7 +30,7 @@ pub(super) fn data(explanation: &Explanation, map: &Map<'_>) -> String {
         json!({
             "start": hex(stretch.range.start()),
             "end": hex(stretch.range.end()),
-            "size": words::size(stretch.range.size()),
+            "size": human(stretch.range.size()),
             "hole": stretch.ground == super::scale::Ground::Hole,
             "top": stretch.top,
             "bottom": stretch.bottom,
@@ -41,7 +42,7 @@ pub(super) fn data(explanation: &Explanation, map: &Map<'_>) -> String {
             "bottom": map.scale.y(run.range.end()),
             "label": run.span.label,
             "bytes": run.range.size() as f64,
-            "size": words::size(run.range.size()),
+            "size": human(run.range.size()),
             "paint": Paint::of_span(run.span).name,
         })
     });

@@ -6,6 +6,7 @@ use super::map::{Map, TEXT, name, number};
 use super::palette::{dark_css, patterns};
 use super::runs::Run;
 use super::words;
+use crate::explain::amount::human;
 use crate::explain::model::{Explanation, LineKind};
 use maud::{Markup, html};
 
@@ -103,13 +104,13 @@ fn waterfall(explanation: &Explanation) -> Markup {
                 @if total { line class="rule" x1="20" x2="980" y1="-3.5" y2="-3.5" {} }
                 text x=(if total { 20 } else { 34 }) y="14" { (bar.line.label) }
                 svg x="350" width="420" height="18" overflow="hidden" { (bars.draw(bar, 18.0)) }
-                text class="right" x="880" y="14" { (sign(bar.line.kind)) (words::size(bar.line.bytes)) }
+                text class="right" x="880" y="14" { (sign(bar.line.kind)) (human(bar.line.bytes)) }
                 text class="right soft" x="980" y="14" { (words::percent(bar.line.percent)) }
             }
         }
         @if bars.from > 0 {
             @let below = explanation.waterfall.len() as f64 * ROW + 14.0;
-            text class="soft" x="350" y=(number(below)) { "The bars start at " (words::size(bars.from)) "." }
+            text class="soft" x="350" y=(number(below)) { "The bars start at " (human(bars.from)) "." }
         }
     }
 }

@@ -5,6 +5,7 @@ use super::palette::Paint;
 use super::runs::{Run, runs};
 use super::scale::{Ground, Scale};
 use super::words;
+use crate::explain::amount::human;
 use crate::explain::model::{Explanation, Lane, Owner, Span};
 use maud::{Markup, html};
 
@@ -62,7 +63,7 @@ impl<'a> Map<'a> {
         html! {
             @for hole in self.scale.stretches.iter().filter(|s| s.ground == Ground::Hole) {
                 rect width="100%" y=(number(hole.top)) height=(number(hole.bottom - hole.top)) fill="url(#p-hole)" {
-                    title { "Hole: no memory, " (words::size(hole.range.size())) }
+                    title { "Hole: no memory, " (human(hole.range.size())) }
                 }
             }
             @for (at, span) in self.spans.iter().enumerate() {
@@ -109,7 +110,7 @@ impl<'a> Map<'a> {
                 top: hole.top,
                 bottom: hole.bottom,
                 paint: Paint::of(Owner::Lost),
-                text: format!("{} hole", words::size(hole.range.size())),
+                text: format!("{} hole", human(hole.range.size())),
             })
             .collect();
         let mut small: Vec<&Run<'_>> = Vec::new();
@@ -135,7 +136,7 @@ impl<'a> Map<'a> {
         let bytes = small.iter().map(|run| run.range.size()).sum();
         let text = match small {
             [one] => name(one),
-            more => format!("{} in {} small pieces", words::size(bytes), more.len()),
+            more => format!("{} in {} small pieces", human(bytes), more.len()),
         };
         (bottom - top >= TEXT - 2.0).then(|| Label { top, bottom, paint: Paint::of_span(largest.span), text })
     }
@@ -150,7 +151,7 @@ struct Label {
 
 /// Returns the size and the name of a run.
 pub(super) fn name(run: &Run<'_>) -> String {
-    format!("{} {}", words::size(run.range.size()), run.span.label)
+    format!("{} {}", human(run.range.size()), run.span.label)
 }
 
 /// Returns whether a span is RAM: then the axis shows its size.
@@ -162,7 +163,7 @@ fn is_ram(span: &Span) -> bool {
 fn title(span: &Span) -> String {
     let node = span.node.map(|node| format!(", node {node}")).unwrap_or_default();
     let bytes = span.end.saturating_sub(span.start);
-    format!("{}{node}\n{}, {}", span.label, words::range(span.start, span.end), words::size(bytes))
+    format!("{}{node}\n{}, {}", span.label, words::range(span.start, span.end), human(bytes))
 }
 
 /// Returns a coordinate without digits that nobody can see, even on the map at its largest.

@@ -7,6 +7,7 @@ use super::map::{Map, number};
 use super::palette::{css, patterns};
 use super::terms::linked;
 use super::{tables, words};
+use crate::explain::amount::{grouped, human};
 use crate::explain::model::{Explanation, Line, LineKind, Term};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -87,7 +88,7 @@ fn header(explanation: &Explanation) -> Markup {
                 svg class="whole" aria-hidden="true" {
                     @for (paint, bytes, from, width) in pieces {
                         rect x={ (from) "%" } width={ (width) "%" } height="46" fill=(paint.fill()) {
-                            title { (paint.words) ", " (words::size(bytes)) }
+                            title { (paint.words) ", " (human(bytes)) }
                         }
                     }
                 }
@@ -99,7 +100,7 @@ fn header(explanation: &Explanation) -> Markup {
                                     rect width="18" height="18" fill=(paint.fill()) {}
                                 }
                                 span {
-                                    (paint.words) " " b { (words::size(*bytes)) } " "
+                                    (paint.words) " " b { (human(*bytes)) } " "
                                     span class="soft" { (words::percent(share(*bytes))) }
                                 }
                             }
@@ -122,7 +123,7 @@ fn waterfall(explanation: &Explanation) -> Markup {
                 p class="soft" {
                     "From the first line to the last, every byte: in short and in full."
                     @if bars.from > 0 {
-                        " The bars start at " (words::size(bars.from)) ", so that small parts can be seen."
+                        " The bars start at " (human(bars.from)) ", so that small parts can be seen."
                     }
                 }
                 table class="waterfall" {
@@ -134,17 +135,20 @@ fn waterfall(explanation: &Explanation) -> Markup {
                                     div class="cells" {
                                         div {
                                             (linked(&bar.line.label, &explanation.terms))
-                                            (more(bar.line, &explanation.terms))
+                                            (reason(bar.line, &explanation.terms))
                                         }
-                                        svg class="bar" aria-hidden="true" {
-                                            title { (title(bar.line)) }
-                                            (bars.draw(bar, 16.0))
+                                        div {
+                                            svg class="bar" aria-hidden="true" {
+                                                title { (title(bar.line)) }
+                                                (bars.draw(bar, 16.0))
+                                            }
+                                            (evidence(bar.line))
                                         }
                                     }
                                 }
                                 td class="right" {
-                                    (sign(bar.line.kind)) (words::size(bar.line.bytes))
-                                    span class="exact" { (words::digits(bar.line.bytes)) }
+                                    (sign(bar.line.kind)) (human(bar.line.bytes))
+                                    span class="exact" { (grouped(bar.line.bytes)) }
                                 }
                                 td class="right soft" { (words::percent(bar.line.percent)) }
                             }
@@ -157,15 +161,21 @@ fn waterfall(explanation: &Explanation) -> Markup {
 }
 
 /// What stands below the name of a line.
-fn more(line: &Line, terms: &[Term]) -> Markup {
+fn reason(line: &Line, terms: &[Term]) -> Markup {
     html! {
         @if !line.why.is_empty() { p class="why" { (linked(&line.why, terms)) } }
         @if let Some(switch) = &line.switch {
             p class="why switch" {
-                code { (switch) }
-                @if let Some(gain) = line.gain_bytes { " could give back " (words::size(gain)) }
+                "Changed by: " code { (switch) }
+                @if let Some(gain) = line.gain_bytes { ", could give back " (human(gain)) }
             }
         }
+    }
+}
+
+/// What a line rests on, and what it is made of.
+fn evidence(line: &Line) -> Markup {
+    html! {
         @if !line.evidence.is_empty() || !line.parts.is_empty() {
             details {
                 summary { "Evidence" span class="skip" { " for " (line.label) } }
@@ -174,7 +184,7 @@ fn more(line: &Line, terms: &[Term]) -> Markup {
                     ul {
                         @for part in &line.parts {
                             li {
-                                code { (part.label) } ": " (words::size(part.bytes))
+                                code { (part.label) } ": " (human(part.bytes))
                                 @if part.count > 1 { " in " (part.count) " pieces" }
                             }
                         }

@@ -3,6 +3,7 @@
 
 use super::terms::{anchor, linked};
 use super::words;
+use crate::explain::amount::human;
 use crate::explain::model::{Evidence, Explanation, SourceState};
 use maud::{Markup, html};
 
@@ -41,7 +42,7 @@ pub(super) fn advice(explanation: &Explanation) -> Markup {
                             p { (linked(&advice.finding, terms)) }
                             p {
                                 b { (linked(&advice.action, terms)) }
-                                @if let Some(gain) = advice.gain_bytes { " Gives back " (words::size(gain)) "." }
+                                @if let Some(gain) = advice.gain_bytes { " Gives back " (human(gain)) "." }
                             }
                         }
                     }
@@ -117,11 +118,12 @@ pub(super) fn predictions(explanation: &Explanation) -> Markup {
 pub(super) fn sources(explanation: &Explanation) -> Markup {
     html! {
         @if !explanation.sources.is_empty() {
+            @let remedies = explanation.sources.iter().any(|source| source.remedy.is_some());
             section aria-labelledby="sources" {
                 h2 id="sources" { "Where this comes from" }
                 div class="scroll" {
                     table {
-                        (head(&["Record", "State", "What it gave", "To get it"], &[]))
+                        (head(&["Record", "State", "What it gave", "To get it"][..if remedies { 4 } else { 3 }], &[]))
                         tbody {
                             @for source in &explanation.sources {
                                 tr {
@@ -132,7 +134,7 @@ pub(super) fn sources(explanation: &Explanation) -> Markup {
                                         SourceState::Missing => td class="state-missing" { "missing" },
                                     }
                                     td { (source.detail) }
-                                    td { @if let Some(remedy) = &source.remedy { code { (remedy) } } }
+                                    @if remedies { td { @if let Some(remedy) = &source.remedy { code { (remedy) } } } }
                                 }
                             }
                         }
@@ -178,7 +180,7 @@ pub(super) fn spans(explanation: &Explanation) -> Markup {
                                 td { code { (words::range(span.start, span.end)) } }
                                 td { (span.label) }
                                 td { @if let Some(node) = span.node { (node) } }
-                                td class="right" { (words::size(span.end.saturating_sub(span.start))) }
+                                td class="right" { (human(span.end.saturating_sub(span.start))) }
                             }
                         }
                     }

@@ -1,30 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Figures as a reader sees them.
 
+use crate::explain::amount::human;
 use crate::explain::model::{Figure, Lane};
-
-/// Returns a size in the largest unit that keeps one digit before the point, e.g. `15.5 GiB`.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let in_unit = |unit: usize| bytes as f64 / (1_u64 << (10 * unit)) as f64;
-    let unit = (0..6).find(|unit| in_unit(*unit) < 1023.5).unwrap_or(6);
-    let number = in_unit(unit);
-    let digits = usize::from(number.fract() >= 0.05 && number < 99.95 && unit > 0);
-    format!("{number:.digits$} {}", UNITS[unit])
-}
-
-/// Returns an exact size, its digits in groups of three, e.g. `17 179 869 184`.
-pub(super) fn digits(bytes: u64) -> String {
-    let digits = bytes.to_string();
-    let mut grouped = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push('\u{202f}');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
 
 /// Returns a share, 0 to 100; what is there is never shown as nothing.
 pub(super) fn percent(share: f64) -> String {
@@ -43,14 +21,14 @@ pub(super) fn signed(bytes: i64) -> String {
         1.. => '+',
         _ => '\u{2212}',
     };
-    format!("{sign}{}", size(bytes.unsigned_abs()))
+    format!("{sign}{}", human(bytes.unsigned_abs()))
 }
 
 /// Returns a figure of a table.
 pub(super) fn figure(figure: &Figure) -> String {
     match figure {
-        Figure::Bytes { bytes } => size(*bytes),
-        Figure::Range { start, end } => format!("{} ({})", range(*start, *end), size(end.saturating_sub(*start))),
+        Figure::Bytes { bytes } => human(*bytes),
+        Figure::Range { start, end } => format!("{} ({})", range(*start, *end), human(end.saturating_sub(*start))),
         Figure::None => "none".to_owned(),
     }
 }
@@ -85,24 +63,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_short() {
-        for (bytes, expected) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (4096, "4 KiB"),
-            (16_640_995_328, "15.5 GiB"),
-            (134_217_728, "128 MiB"),
-            (525_312, "513 KiB"),
-            ((1 << 30) - (256 << 10), "1.0 GiB"),
-            (1 << 44, "16 TiB"),
-            (u64::MAX, "16 EiB"),
-        ] {
-            assert_eq!(size(bytes), expected);
-        }
-        assert_eq!(digits(17_179_869_184).replace('\u{202f}', " "), "17 179 869 184");
-        assert_eq!(digits(12), "12");
+    fn figures_are_short() {
         assert_eq!((shortened("äbcd", 4).as_str(), shortened("äbcd", 3).as_str()), ("äbcd", "äb\u{2026}"));
-        assert_eq!((signed(-4096).as_str(), signed(0).as_str()), ("\u{2212}4 KiB", "0"));
+        assert_eq!((signed(-4096).as_str(), signed(0).as_str()), ("\u{2212}4.00 KiB", "0"));
         assert_eq!(
             (percent(0.0).as_str(), percent(1e-9).as_str(), percent(99.996).as_str()),
             ("0 %", "< 0.01 %", "99.99 %")
