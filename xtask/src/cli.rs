@@ -153,6 +153,8 @@ pub(crate) struct ExplainArgs {
     /// (crashkernel) [default: this machine]
     #[arg(value_name = "PATH|-|ADDRESS|TERM")]
     pub(crate) what: Vec<String>,
+    #[command(flatten)]
+    pub(crate) what_if: explain::WhatIf,
     /// Write the answer for programs to FILE, or to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     pub(crate) json: Option<PathBuf>,

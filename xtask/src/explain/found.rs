@@ -116,3 +116,8 @@ fn log(facts: &Facts<'_>) -> Source {
     };
     Source { name, state, detail, remedy }
 }
+
+/// Returns the note that something was not computed.
+pub(super) fn not_computed(what: &str, why: &str) -> Source {
+    Source { name: what.to_owned(), state: SourceState::Missing, detail: why.to_owned(), remedy: None }
+}

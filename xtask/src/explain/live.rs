@@ -22,6 +22,8 @@ impl Record {
             *[&mut record.meminfo, &mut record.zoneinfo, &mut record.command_line][to] = read;
         }
         record.command_line.truncate(record.command_line.trim_end().len());
+        let loaded = fs_err::read_to_string("/sys/kernel/kexec_crash_loaded").ok();
+        record.crash_loaded = loaded.map(|loaded| loaded.trim() != "0");
         record.free = record.text(&FREE, run("free", &["-m"]));
         record
     }

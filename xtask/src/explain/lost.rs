@@ -9,6 +9,9 @@ use crate::dmesg::{Edit, Event};
 use handoff::{FRAME_BYTES, PhysRange};
 use rangemap::RangeSet;
 
+/// The name of what the user took away.
+pub(super) const LIMIT: &str = "Limit on the command line";
+
 /// Bytes with one reason.
 #[derive(Debug)]
 pub(super) struct Loss {
@@ -72,7 +75,7 @@ fn reasons(facts: &Facts<'_>, ram: &RangeSet<u64>) -> Vec<Reason> {
     let mut left = ram.clone();
     for (who, map) in maps(&facts.entries) {
         let (label, why, is_asked_for) = match who {
-            "user" => ("Limit on the command line", "mem= or memmap= takes it away.", true),
+            "user" => (LIMIT, "mem= or memmap= takes it away.", true),
             "modified" => ("Not cached", "The processor would be slow there (MTRR), so Linux gives it up.", false),
             _ => continue,
         };

@@ -4,10 +4,13 @@
 //! [`record`](Record) is what there is to read, [`facts`](Facts) what it says, [`claims`](Claims) who had what at the
 //! hand-over; [`model`] is the answer, and what the rest turns into text.
 
+mod advice;
 mod amount;
 mod claims;
+mod compute;
 mod facts;
 mod found;
+mod hash_tables;
 mod live;
 mod lost;
 mod map;
@@ -15,29 +18,37 @@ pub(crate) mod model;
 pub(crate) mod own_boot;
 mod palette;
 pub(crate) mod picture;
+mod predict;
 mod proc;
 mod query;
 mod record;
+mod setting;
 mod share;
 mod smbios;
 mod tally;
 mod terminal;
 mod terms;
 mod waterfall;
+mod what_if;
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod recorded;
 
 use crate::cli::ExplainArgs;
 use anyhow::{Context as _, Result, bail};
 use claims::Claims;
+use compute::compute;
 use facts::Facts;
 use model::Explanation;
 use query::Query;
 use record::Record;
+use setting::Setting;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use tally::Tally;
+pub(crate) use what_if::WhatIf;
 
 /// Explains what the arguments name, or this machine, and returns the exit status.
 pub(crate) fn run(args: &ExplainArgs) -> Result<u8> {
@@ -52,7 +63,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8> {
     let columns = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
     let mut status = 0;
     for record in &records {
-        let explanation = explain(record);
+        let explanation = explain(record, &args.what_if);
         status |= u8::from(explanation.waterfall.is_empty()) * 2;
         if let Some(file) = &args.json {
             let mut json = serde_json::to_string_pretty(&explanation)?;
@@ -100,8 +111,8 @@ fn show(args: &ExplainArgs, text: &str) -> Result<()> {
     }
 }
 
-/// Explains what was recorded of a boot.
-pub(crate) fn explain(record: &Record) -> Explanation {
+/// Explains what was recorded of a boot, and what other settings would change.
+pub(crate) fn explain(record: &Record, what_if: &WhatIf) -> Explanation {
     let text = String::from_utf8_lossy(&record.dmesg);
     let facts = Facts::new(record, crate::dmesg::parse(&text));
     let claims = facts.debug().then(|| Claims::replay(&facts));
@@ -111,13 +122,32 @@ pub(crate) fn explain(record: &Record) -> Explanation {
         None => Tally::of_lines(&facts, &memory),
     };
     let waterfall = waterfall::waterfall(&facts, claims.as_ref(), &tally);
+    let mut sources = found::sources(&facts);
+
+    let setting = Setting::of(&facts, claims.as_ref());
+    let computed = setting.as_ref().map_err(Clone::clone).and_then(compute);
+    let mut changes = Vec::new();
+    if let (Ok(setting), Ok(before), true) = (&setting, &computed, what_if.is_asked()) {
+        match compute(&what_if.apply(setting)) {
+            Ok(after) => changes = predict::changes(before, &after),
+            Err(why) => sources.push(found::not_computed("what if", &why)),
+        }
+    }
+    if let Err(why) = &computed {
+        sources.push(found::not_computed("prediction", why));
+    }
+    let computed = computed.ok();
+    let e820 =
+        computed.iter().flat_map(|c| c.map.map.iter().map(|e| (e.range, e.kind.to_string()))).collect::<Vec<_>>();
     Explanation {
         title: found::title(&facts),
         summary: found::summary(&facts, &waterfall),
-        sources: found::sources(&facts),
-        map: map::map(&facts, claims.as_ref(), &[]),
+        sources,
+        map: map::map(&facts, claims.as_ref(), &e820),
         terms: terms::terms(&facts, Some(&tally)),
+        predictions: computed.iter().flat_map(|c| predict::predictions(&facts, claims.as_ref(), c)).collect(),
+        what_if: changes,
+        advice: advice::advice(&facts, &waterfall, computed.as_ref()),
         waterfall,
-        ..Explanation::default()
     }
 }

@@ -176,7 +176,6 @@ pub(crate) struct Prediction {
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "type")]
-#[allow(dead_code)]
 pub(crate) enum Figure {
     Bytes {
         bytes: u64,

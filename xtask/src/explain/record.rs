@@ -21,6 +21,8 @@ pub(crate) struct Record {
     pub(crate) firmware_map: String,
     /// The structures of SMBIOS.
     pub(crate) dmi: Vec<u8>,
+    /// Whether a crash kernel is loaded into its memory.
+    pub(crate) crash_loaded: Option<bool>,
     /// What was looked for.
     pub(crate) sources: Vec<Source>,
 }
@@ -95,6 +97,10 @@ impl Record {
         record.zoneinfo = text(&mut record, &ZONEINFO);
         record.meminfo = text(&mut record, &MEMINFO);
         record.free = text(&mut record, &FREE);
+        let kexec = member(path, "kexec.txt").ok().flatten().unwrap_or_default();
+        record.crash_loaded = String::from_utf8_lossy(&kexec)
+            .lines()
+            .find_map(|l| l.split_once("crash_loaded ").map(|(_, loaded)| loaded.trim() != "0"));
         record.command_line = match member(path, COMMAND_LINE.file) {
             Ok(Some(line)) => String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned(),
             _ => member(path, "cmdline.txt").ok().flatten().map_or_else(String::new, |text| {

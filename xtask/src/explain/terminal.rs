@@ -195,7 +195,7 @@ fn predictions(text: &mut String, explanation: &Explanation) {
 
 fn advice(text: &mut String, explanation: &Explanation, width: usize) {
     for advice in &explanation.advice {
-        let gain = advice.gain_bytes.map_or_else(String::new, |bytes| format!(" Gives back {}.", human(bytes)));
+        let gain = advice.gain_bytes.map_or_else(String::new, |bytes| format!(" Gives back up to {}.", human(bytes)));
         paragraph(text, &format!("* {} {}{gain}", printable(&advice.finding), printable(&advice.action)), width);
     }
     if !explanation.advice.is_empty() {

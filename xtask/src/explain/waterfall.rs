@@ -24,7 +24,7 @@ pub(super) fn waterfall(facts: &Facts<'_>, claims: Option<&Claims>, tally: &Tall
     if ram > 0 {
         if let Some(kept) = installed.checked_sub(ram) {
             let why = "For itself, a graphics unit, or because no address leads there.";
-            lines.taken("Kept by the firmware", Owner::Firmware, kept, why, reserved(facts));
+            lines.taken(KEPT, Owner::Firmware, kept, why, reserved(facts));
         }
         let first = facts.firmware.iter().find(|e| e.name == "usable" || e.name == "System RAM");
         lines.total(
@@ -136,6 +136,8 @@ fn end(facts: &Facts<'_>, claims: Option<&Claims>, lines: &mut Lines) {
     lines.total(MEM_TOTAL, *bytes, "What programs and the kernel share; the total of free.", evidence);
 }
 
+/// The name of what is installed and not offered.
+pub(super) const KEPT: &str = "Kept by the firmware";
 /// The name of the last total.
 pub(super) const MEM_TOTAL: &str = "Managed (MemTotal)";
 

@@ -8,7 +8,7 @@ use super::infer::is_memory_map;
 use super::report::{Fact, Report};
 use super::trace::Trace;
 use crate::dmesg::{Entry, Event, Request};
-use handoff::{Bounds, EarlyMemory, Ledger, Owner, PhysRange, Region};
+use handoff::{Bounds, EarlyMemory, Ledger, Owner, PhysRange, Region, Rules};
 use memmap::{Layout, Movable, Paging, SparseModel, allocate};
 
 /// Compares the requests for descriptors and the tables around them, on a copy of memory as it is then.
@@ -41,7 +41,7 @@ fn predict(
 ) -> Result<Vec<String>, String> {
     let Event::Request(Request { size: root_array, .. }) = boot.entries()[at].event else { return Ok(Vec::new()) };
     let layout = Layout::new(memory.memory(), max_pfn).map_err(|e| e.to_string())?;
-    let model = model(boot, root_array).ok_or("its first table has a size that no known kernel asks for")?;
+    let model = model(boot.rules, root_array).ok_or("its first table has a size that no known kernel asks for")?;
     let mut ledger = Ledger::new();
     for region in node_data {
         let claim = PhysRange::from_size(region.base, region.size).map(|range| ledger.claim(Owner::NODE_DATA, range));
@@ -58,9 +58,9 @@ fn predict(
 }
 
 /// The sizes that belong to one build follow from the size of its first table.
-fn model(boot: &Boot<'_>, root_array: u64) -> Option<SparseModel> {
+pub(crate) fn model(rules: Rules, root_array: u64) -> Option<SparseModel> {
     let known = [(16, Paging::FourLevel), (32, Paging::FourLevel), (16, Paging::FiveLevel), (32, Paging::FiveLevel)];
-    let models = known.map(|(entry_bytes, paging)| SparseModel { entry_bytes, paging, ..SparseModel::of(boot.rules) });
+    let models = known.map(|(entry_bytes, paging)| SparseModel { entry_bytes, paging, ..SparseModel::of(rules) });
     models.into_iter().find(|model| model.root_array_bytes() == root_array)
 }
 

@@ -39,6 +39,7 @@ mod trace;
 pub(crate) use boot::rules_of;
 pub use capture::Capture;
 pub(crate) use capture::{member, unpack};
+pub(crate) use memory_map::model;
 pub use report::{Fact, Mismatch, Report, Verdict};
 
 use crate::cli::ReplayArgs;
