@@ -59,6 +59,13 @@ impl Recording {
         self.figures.get(name)?.as_u64()
     }
 
+    /// Returns why the stage of that name was stopped, if it was.
+    pub(crate) fn fault_of(&self, stage: &str) -> Option<String> {
+        let fault = self.faults.iter().find(|fault| fault["stage"] == stage)?;
+        let place = fault["place"].as_str().map(|place| format!(" in {place}")).unwrap_or_default();
+        Some(format!("the stage was stopped: {}{place}", fault["kind"].as_str()?))
+    }
+
     /// Returns who owned what when boot had given back what it no longer needs; none if it did not come that far.
     pub(crate) fn claims(&self) -> Option<Vec<Claim>> {
         let list = self.figures.get("claim")?;
@@ -171,13 +178,16 @@ mod tests {
     use handoff::encode;
 
     #[test]
-    fn claims_are_read_back() {
+    fn claims_and_faults_are_read_back() {
         let mut recording = Recording::default();
         assert_eq!(recording.claims(), None);
         recording.figures("claim=0x1000-0x3000 boot pool\nfree_bytes=4096\n");
         let range = PhysRange::new(0x1000, 0x3000).unwrap();
         assert_eq!(recording.claims(), Some(vec![Claim { range, owner: Owner::BOOT_POOL }]));
         assert_eq!((recording.figure("free_bytes"), recording.figure("claim")), (Some(4096), None));
+        recording.fault(StageId::MEMMAP, "page fault", "", Some("main"));
+        assert_eq!(recording.fault_of("memmap").as_deref(), Some("the stage was stopped: page fault in main"));
+        assert_eq!(recording.fault_of("buddy"), None);
         recording.figures("claim=0x3000-0x4000 nobody\n");
         assert_eq!(recording.claims(), None);
     }

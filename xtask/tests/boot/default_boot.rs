@@ -34,6 +34,19 @@ fn says_what_linux_says_and_adds_up() {
 }
 
 #[test]
+fn the_page_tells_what_the_closing_table_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let (html, svg) = (folder.path().join("boot.html"), folder.path().join("boot.svg"));
+    let run = Boot::new().with(&["--html", html.to_str().unwrap(), "--svg", svg.to_str().unwrap()]).run().expect(0);
+    let page = fs_err::read_to_string(html).unwrap();
+    let free = run.number("/figures/free_bytes").to_string();
+    let grouped: Vec<_> = free.as_bytes().rchunks(3).rev().map(|digits| str::from_utf8(digits).unwrap()).collect();
+    assert!(page.contains(&grouped.join(" ")), "{free} is not on the page");
+    assert!(!page.contains("Unexplained"), "the lines do not add up");
+    assert!(roxmltree::Document::parse(&fs_err::read_to_string(svg).unwrap()).is_ok());
+}
+
+#[test]
 fn leaves_the_bytes_that_the_same_chain_leaves_on_the_host() {
     let run = Boot::new().run().expect(0);
     let handoffs = run_chain(COMMAND_LINE, &run.handoff("firmware"), &mut HostMachine::default()).unwrap();

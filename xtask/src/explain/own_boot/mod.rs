@@ -4,6 +4,7 @@
 mod lines;
 mod spans;
 
+use super::amount::human;
 use super::model::{Evidence, Explanation, Line, LineKind, Owner, Source, SourceState};
 use super::{picture, terms};
 use crate::recording::Recording;
@@ -74,9 +75,8 @@ fn summary(waterfall: &[Line]) -> String {
     let (Some(first), Some(last)) = (totals.first(), totals.last()) else {
         return "The image did not come far enough to say anything about memory.".to_owned();
     };
-    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
-    let between = mib(first.bytes.saturating_sub(last.bytes));
-    let (from, to) = (mib(first.bytes), mib(last.bytes));
+    let between = human(first.bytes.saturating_sub(last.bytes));
+    let (from, to) = (human(first.bytes), human(last.bytes));
     format!(
         "{}: {from}. {}: {to}. Where the {between} between them went is below, to the byte.",
         first.label, last.label
@@ -85,11 +85,14 @@ fn summary(waterfall: &[Line]) -> String {
 
 impl Record<'_> {
     fn sources(&self) -> Vec<Source> {
-        let source = |name: &str, there: bool| Source {
-            name: format!("hand-off of {name}"),
-            state: if there { SourceState::Found } else { SourceState::Missing },
-            detail: if there { "decoded and checked" } else { "the image ended before it was made" }.to_owned(),
-            remedy: None,
+        let source = |name: &str, there: bool| {
+            let why = || self.recording.fault_of(name).unwrap_or("the image ended before it was made".to_owned());
+            Source {
+                name: format!("hand-off of {name}"),
+                state: if there { SourceState::Found } else { SourceState::Missing },
+                detail: if there { "decoded and checked".to_owned() } else { why() },
+                remedy: None,
+            }
         };
         vec![
             source("boot", self.firmware.is_some()),
@@ -186,7 +189,7 @@ mod tests {
         assert!(explanation.waterfall.iter().all(|line| line.owner != Owner::Unexplained));
         let crash: u64 = explanation.waterfall.iter().filter(|l| l.owner == Owner::CrashKernel).map(|l| l.bytes).sum();
         assert_eq!(crash, 320 << 20);
-        assert!(explanation.summary.starts_with("Installed: 6144 MiB. Free: 5726 MiB."), "{}", explanation.summary);
+        assert!(explanation.summary.starts_with("Installed: 6.00 GiB. Free: 5.59 GiB."), "{}", explanation.summary);
     }
 
     #[test]

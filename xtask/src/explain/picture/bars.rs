@@ -85,7 +85,7 @@ pub(super) fn shares(lines: &[Line]) -> Vec<(&'static Paint, u64)> {
         add(line.owner, line.bytes);
     }
     if let Some(rest) = lines.last() {
-        add(Owner::Managed, rest.bytes);
+        add(rest.owner, rest.bytes);
     }
     // What comes back was counted where it was taken.
     for line in lines.iter().filter(|line| line.kind == LineKind::Returned) {
