@@ -142,13 +142,32 @@ impl<'a> Facts<'a> {
             return told;
         }
         let ram = self.areas.iter().filter(|area| area.name == "System RAM");
-        ram.filter_map(|area| {
-            let evidence = file(IOMEM.name, area.line, &self.record.iomem);
-            // Memory starts with the second page.
-            let range = PhysRange::new(area.range.start().max(FRAME_BYTES), area.range.end())?.inward()?;
-            Some((0, Named { range, name: String::new(), evidence }))
-        })
-        .collect()
+        let shown: Vec<_> = ram
+            .filter_map(|area| {
+                let evidence = file(IOMEM.name, area.line, &self.record.iomem);
+                // Memory starts with the second page.
+                let range = PhysRange::new(area.range.start().max(FRAME_BYTES), area.range.end())?.inward()?;
+                Some((0, Named { range, name: String::new(), evidence }))
+            })
+            .collect();
+        if shown.is_empty() { self.memory_of_firmware() } else { shown }
+    }
+
+    /// Returns the RAM of the firmware's map without what goes to the BIOS, if that is just what the zones have.
+    fn memory_of_firmware(&self) -> Vec<(u32, Named)> {
+        const LOW_END: u64 = 0xa_0000;
+        let ram = self.firmware.iter().filter(|e| proc::memory_kind(&e.name).is_ram());
+        let memory: Vec<_> = ram
+            .filter_map(|entry| {
+                let low = entry.range.start() < LOW_END;
+                let end = if low { entry.range.end().min(LOW_END) } else { entry.range.end() };
+                let range = PhysRange::new(entry.range.start().max(FRAME_BYTES), end)?.inward()?;
+                Some((0, Named { range, name: String::new(), evidence: entry.evidence.clone() }))
+            })
+            .collect();
+        let bytes = memory.iter().map(|(_, m)| m.range.size()).fold(0, u64::saturating_add);
+        let present = self.zones.iter().map(|z| proc::frames(z.present)).fold(0, u64::saturating_add);
+        if bytes == present { memory } else { Vec::new() }
     }
 
     /// Returns the areas for a crash kernel: exactly from `/proc/iomem`, else as the log tells.

@@ -3,8 +3,9 @@
 
 use super::amount::human;
 use super::facts::Facts;
-use super::model::{Line, Owner, Source, SourceState};
-use super::record::{DMI, FIRMWARE_MAP, LOG, Record};
+use super::model::{Line, Source, SourceState};
+use super::proc::free_total_mib;
+use super::record::{DMI, FIRMWARE_MAP, FREE, LOG, Record};
 use super::terminal::{owners, words};
 use super::waterfall::MEM_TOTAL;
 use crate::dmesg::Event;
@@ -22,7 +23,9 @@ pub(super) fn title(facts: &Facts<'_>) -> String {
 
 /// Returns the answer in a sentence or two.
 pub(super) fn summary(facts: &Facts<'_>, lines: &[Line]) -> String {
-    let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return nothing(facts.record) };
+    let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
+        return format!("{} What to type is listed below.", nothing(facts.record));
+    };
     if lines.len() == 1 || last.label != MEM_TOTAL {
         return format!(
             "{}: {}. The record does not say how much of it Linux manages; what would is listed below.",
@@ -43,13 +46,10 @@ pub(super) fn summary(facts: &Facts<'_>, lines: &[Line]) -> String {
     );
     let shares = owners(lines);
     let rest: u64 = first.bytes.saturating_sub(last.bytes);
-    let mut named = shares.iter().filter(|(owner, _)| *owner != Owner::Unexplained).take(3);
-    if let Some((owner, bytes)) = named.next() {
-        text += &format!(" Of the other {}, the largest part, {}, is {}", human(rest), human(*bytes), words(*owner));
-        for (owner, bytes) in named {
-            text += &format!(", then {} ({})", words(*owner), human(*bytes));
-        }
-        text.push('.');
+    let named = shares.iter().take(3);
+    let named: Vec<String> = named.map(|(owner, bytes)| format!("{} {}", words(*owner), human(*bytes))).collect();
+    if !named.is_empty() {
+        text += &format!(" The largest parts of the other {}: {}.", human(rest), named.join(", "));
     }
     text
 }
@@ -58,10 +58,10 @@ pub(super) fn summary(facts: &Facts<'_>, lines: &[Line]) -> String {
 fn nothing(record: &Record) -> String {
     let log = &record.dmesg;
     let text = String::from_utf8_lossy(log);
-    let why = if log.is_empty() {
+    let why = if log.is_empty() && !record.sources.is_empty() {
         "There is no kernel log to read, and nothing else says how much memory there is."
     } else if log.iter().all(u8::is_ascii_whitespace) {
-        "The log is empty."
+        "It is empty."
     } else if log.contains(&0) {
         "This is no text, so it is no kernel log."
     } else if text.contains("Booting Linux on physical CPU") || text.contains("Machine model:") {
@@ -69,7 +69,7 @@ fn nothing(record: &Record) -> String {
     } else {
         "No line of this is one of a kernel about memory."
     };
-    format!("{why} What to type is listed below.")
+    why.to_owned()
 }
 
 /// Completes what is known of the sources by what was in them.
@@ -81,6 +81,7 @@ pub(super) fn sources(facts: &Facts<'_>) -> Vec<Source> {
     let told = |source: &Source| source.name == FIRMWARE_MAP.name && !facts.firmware.is_empty();
     sources.retain(|source| source.state == SourceState::Found || !told(source));
     sources.insert(0, log(facts));
+    sources.extend(disagreement(facts));
     if facts.modules.is_empty() {
         let source = sources.iter_mut().find(|s| s.name == DMI.name && s.state == SourceState::Found);
         if let Some(source) = source {
@@ -89,6 +90,15 @@ pub(super) fn sources(facts: &Facts<'_>) -> Vec<Source> {
         }
     }
     sources
+}
+
+/// Returns a note if `free` and `/proc/meminfo` do not say the same. `free` cuts off or rounds to the MiB.
+fn disagreement(facts: &Facts<'_>) -> Option<Source> {
+    let (shown, _) = free_total_mib(&facts.record.free)?;
+    let (total, _) = facts.mem_total.as_ref()?;
+    let agrees = [total >> 20, total.saturating_add(1 << 19) >> 20].contains(&shown);
+    let detail = format!("shows {shown} MiB, but MemTotal is {} MiB: not of the same boot?", total >> 20);
+    (!agrees).then(|| Source { name: FREE.name.into(), state: SourceState::Partial, detail, remedy: None })
 }
 
 /// Returns how complete the log is.

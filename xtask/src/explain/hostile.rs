@@ -25,7 +25,7 @@ fn checked(record: &Record) -> Explanation {
 #[test]
 fn what_is_no_log_says_what_to_type() {
     for (bytes, why) in [
-        (&b""[..], "no kernel log"),
+        (&b""[..], "It is empty"),
         (b"  \n\n", "empty"),
         (b"\x7fELF\x02\x01\x01\0\0\0", "no text"),
         (b"[    0.000000] Booting Linux on physical CPU 0x0\n[    0.000000] Machine model: Raspberry Pi\n", "no PC"),

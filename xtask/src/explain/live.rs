@@ -44,7 +44,7 @@ fn log() -> Result<Vec<u8>> {
     ] {
         match run(program, arguments) {
             Ok(log) if has_beginning(&log) => return Ok(log),
-            Ok(log) if log.len() > best.len() => best = log,
+            Ok(log) if log.len() > best.len() && is_log(&log) => best = log,
             Ok(_) => {}
             Err(error) => _ = why.get_or_insert(error),
         }
@@ -58,6 +58,10 @@ fn log() -> Result<Vec<u8>> {
 fn has_beginning(log: &[u8]) -> bool {
     const WORDS: &[u8] = b"Linux version ";
     log.windows(WORDS.len()).any(|window| window == WORDS)
+}
+
+fn is_log(log: &[u8]) -> bool {
+    crate::dmesg::parse(&String::from_utf8_lossy(log)).iter().any(|boot| !boot.entries.is_empty())
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<Vec<u8>> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Recorded boots of Linux: the fixtures of this crate, and with `BOOTMEM_ORACLE` all there are.
 
-use super::model::{Figure, Line, LineKind, Owner};
+use super::model::{Figure, Line, LineKind, Owner, SourceState};
 use super::record::Record;
 use super::{WhatIf, explain};
 use std::path::{Path, PathBuf};
@@ -70,10 +70,15 @@ fn every_byte_is_explained_with_memblock_debug() {
         let reported = reported_kib(&folder, &record);
         let log_alone = Record::from_log("log", record.dmesg.clone());
         for record in [record, log_alone] {
-            let lines = explain(&record, &WhatIf::default()).waterfall;
+            let explanation = explain(&record, &WhatIf::default());
+            let lines = explanation.waterfall;
             assert!(adds_up(&lines), "{folder:?}: {lines:#?}");
             assert_eq!(lines.last().unwrap().bytes / 1024, reported, "{folder:?}");
             assert!(unexplained_percent(&lines) < 0.1, "{folder:?}: {lines:#?}");
+            assert!(
+                explanation.sources.iter().all(|s| s.name != "free -m" || s.state != SourceState::Partial),
+                "{folder:?}"
+            );
         }
     }
 }

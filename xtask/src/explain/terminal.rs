@@ -107,7 +107,7 @@ pub(super) const fn words(owner: Owner) -> &'static str {
 }
 
 fn waterfall(text: &mut String, lines: &[Line], width: usize) {
-    let (exact, bars) = (width >= 80, width >= 100);
+    let (percent, exact, bars) = (width >= 64, width >= 80, width >= 100);
     let mut table = plain_table();
     for line in lines {
         let sign = match line.kind {
@@ -116,7 +116,10 @@ fn waterfall(text: &mut String, lines: &[Line], width: usize) {
             LineKind::Returned => "  + ",
         };
         let label = Cell::new(format!("{sign}{}", printable(&line.label)));
-        let mut row = vec![label, right(human(line.bytes)), right(format!("{:.2} %", line.percent))];
+        let mut row = vec![label, right(human(line.bytes))];
+        if percent {
+            row.push(right(format!("{:.2} %", line.percent)));
+        }
         if exact {
             row.push(right(grouped(line.bytes)));
         }
