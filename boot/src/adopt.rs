@@ -120,7 +120,7 @@ fn set_distances(buddy: &mut Buddy<'_>, distances: &NodeDistances) -> Result<(),
 fn map_descriptors(
     space: &mut AddressSpace,
     blocks: &[PhysRange],
-    frames: &mut impl FrameAllocator<Size4KiB>,
+    frames: &mut dyn FrameAllocator<Size4KiB>,
 ) -> Result<(), AdoptError> {
     let mut at = DESCRIPTORS;
     for block in blocks {

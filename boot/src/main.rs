@@ -113,7 +113,6 @@ fn stage_failed(Failed(stage): Failed) -> Exit {
 
 /// Returns the CRC-32 of boot's code and constants.
 fn image_crc() -> u32 {
-    const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
     // SAFETY: code and constants are mapped where they are, and nothing can write to them.
-    paging::image_constants().map_or(0, |range| CRC.checksum(unsafe { phys::bytes(range) }))
+    paging::image_constants().map_or(0, |range| handoff::crc32(unsafe { phys::bytes(range) }))
 }

@@ -107,7 +107,7 @@ pub(crate) struct AddressSpace {
 
 impl AddressSpace {
     /// Returns an address space in which nothing is mapped.
-    pub(crate) fn empty(giant_pages: bool, frames: &mut impl FrameAllocator<Size4KiB>) -> Result<Self, MapError> {
+    pub(crate) fn empty(giant_pages: bool, frames: &mut dyn FrameAllocator<Size4KiB>) -> Result<Self, MapError> {
         let root = frames.allocate_frame().ok_or(MapError::OutOfFrames)?;
         // SAFETY: the frame was just allocated for us and lies in RAM, which the direct map covers.
         unsafe { phys::zero(root) };
@@ -118,7 +118,7 @@ impl AddressSpace {
     pub(crate) fn boot(
         ram_end: u64,
         giant_pages: bool,
-        frames: &mut impl FrameAllocator<Size4KiB>,
+        frames: &mut dyn FrameAllocator<Size4KiB>,
     ) -> Result<Self, MapError> {
         let mut space = Self::empty(giant_pages, frames)?;
         let guard = (&raw const boot_stack_guard) as u64;
@@ -140,7 +140,7 @@ impl AddressSpace {
     }
 
     /// Returns a program's address space, which contains nothing but the way out of it.
-    pub(crate) fn program(frames: &mut impl FrameAllocator<Size4KiB>) -> Result<Self, MapError> {
+    pub(crate) fn program(frames: &mut dyn FrameAllocator<Size4KiB>) -> Result<Self, MapError> {
         let mut space = Self::empty(false, frames)?;
         let gate = [
             (between!(gate_text_start, text_end), Rights::Code),
@@ -174,7 +174,7 @@ impl AddressSpace {
         at: u64,
         rights: Rights,
         who: Who,
-        frames: &mut impl FrameAllocator<Size4KiB>,
+        frames: &mut dyn FrameAllocator<Size4KiB>,
     ) -> Result<(), MapError> {
         let range = range.outward();
         let (mut from, mut to) = (range.start(), at & !0xfff);
@@ -199,7 +199,7 @@ impl AddressSpace {
         to: u64,
         rights: Rights,
         who: Who,
-        frames: &mut impl FrameAllocator<Size4KiB>,
+        frames: &mut dyn FrameAllocator<Size4KiB>,
     ) -> Result<u64, MapError>
     where
         for<'a> OffsetPageTable<'a>: Mapper<S>,

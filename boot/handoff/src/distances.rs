@@ -34,7 +34,7 @@ impl NodeDistances {
     /// Returns how many nodes there are.
     #[must_use]
     pub fn nodes(&self) -> usize {
-        self.0.len().isqrt()
+        (0..MAX_NODES).find(|nodes| nodes * nodes >= self.0.len()).unwrap_or(MAX_NODES)
     }
 
     /// Returns the distances from each node, node after node.

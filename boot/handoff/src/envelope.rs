@@ -12,7 +12,13 @@ pub const EXCHANGE_BYTES: usize = 64 * 1024;
 pub const HEADER_BYTES: usize = 12;
 
 const MAGIC: [u8; 4] = *b"BTMM";
-const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+
+/// Returns the CRC-32 that hand-offs carry (ISO HDLC, that of zip and Ethernet), of any bytes.
+#[must_use]
+pub fn crc32(bytes: &[u8]) -> u32 {
+    CRC.checksum(bytes)
+}
 
 /// A value that one stage leaves for the next.
 ///
@@ -172,7 +178,7 @@ pub fn decode<H: Handoff>(bytes: &[u8]) -> Result<H, DecodeError> {
         return Err(DecodeError::Length { found: length, expected: payload.len() });
     }
     let (body, crc) = payload.split_last_chunk::<4>().ok_or(DecodeError::Short { len: bytes.len() })?;
-    let (found, expected) = (CRC.checksum(body), u32::from_le_bytes(*crc));
+    let (found, expected) = (crc32(body), u32::from_le_bytes(*crc));
     if found != expected {
         return Err(DecodeError::Crc { found, expected });
     }

@@ -78,7 +78,7 @@ pub use crash::Crash;
 #[cfg(feature = "serde")]
 pub use distances::NodeDistances;
 #[cfg(feature = "serde")]
-pub use envelope::{DecodeError, EXCHANGE_BYTES, EncodeError, HEADER_BYTES, Handoff, decode, encode};
+pub use envelope::{DecodeError, EXCHANGE_BYTES, EncodeError, HEADER_BYTES, Handoff, crc32, decode, encode};
 #[cfg(feature = "serde")]
 pub use firmware::{AFFINITIES, Affinity, Firmware, IMAGES, Image, RAW_ENTRIES};
 #[cfg(feature = "serde")]
