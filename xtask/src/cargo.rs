@@ -24,6 +24,14 @@ pub(crate) fn target_directory() -> PathBuf {
     workspace().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
+/// Returns the directories of the crates that cargo downloaded; one with a blank in it could not be passed on.
+fn registries() -> impl Iterator<Item = PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let directories = home.and_then(|home| std::fs::read_dir(home.join("registry/src")).ok());
+    let paths = directories.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    paths.filter(|path| path.to_str().is_some_and(|path| !path.contains(char::is_whitespace)))
+}
+
 /// A cargo command under construction.
 #[derive(Debug)]
 pub(crate) struct Cargo {
@@ -74,9 +82,11 @@ impl Cargo {
         self.arg("--target").arg(BARE_METAL)
     }
 
-    /// As the image is built: small, and with the log of the level that is shown.
+    /// As the image is built: small, with the log of the level that is shown, and with no path of this machine in it.
     pub(crate) fn for_image(self) -> Self {
-        self.arg("--profile").arg("image").bare_metal().env("DEFMT_LOG", "info")
+        let flags: Vec<_> = registries().map(|path| format!("--remap-path-prefix={}=", path.display())).collect();
+        let image = self.arg("--profile").arg("image").bare_metal().env("DEFMT_LOG", "info");
+        image.env("CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS", flags.join(" "))
     }
 
     /// Adds an argument for what cargo calls, after `--`.
