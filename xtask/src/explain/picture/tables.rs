@@ -4,7 +4,7 @@
 use super::terms::{anchor, linked};
 use super::words;
 use crate::explain::amount::human;
-use crate::explain::model::{Evidence, Explanation, SourceState};
+use crate::explain::model::{Evidence, Explanation, Figure, SourceState};
 use maud::{Markup, html};
 
 /// Returns the words a figure rests on, and where they stand.
@@ -29,6 +29,20 @@ pub(super) fn head(words: &[&str], figures: &[&str]) -> Markup {
     }
 }
 
+/// Returns a figure; the addresses of a range stand below its size.
+fn figure(figure: &Figure) -> Markup {
+    html! {
+        @match figure {
+            Figure::Bytes { bytes } => (human(*bytes)),
+            Figure::Range { start, end } => {
+                (human(end.saturating_sub(*start)))
+                span class="exact" { (format!("{start:#x}")) "-" wbr; (format!("{:#x}", end.saturating_sub(1))) }
+            },
+            Figure::None => "none",
+        }
+    }
+}
+
 /// Returns what the user could do, or nothing.
 pub(super) fn advice(explanation: &Explanation) -> Markup {
     let terms = &explanation.terms;
@@ -42,7 +56,7 @@ pub(super) fn advice(explanation: &Explanation) -> Markup {
                             p { (linked(&advice.finding, terms)) }
                             p {
                                 b { (linked(&advice.action, terms)) }
-                                @if let Some(gain) = advice.gain_bytes { " Gives back " (human(gain)) "." }
+                                @if let Some(gain) = advice.gain_bytes { " Gives back up to " (human(gain)) "." }
                             }
                         }
                     }
@@ -65,8 +79,8 @@ pub(super) fn what_if(explanation: &Explanation) -> Markup {
                             @for change in &explanation.what_if {
                                 tr {
                                     th scope="row" { (linked(&change.name, &explanation.terms)) }
-                                    td class="right" { (words::figure(&change.before)) }
-                                    td class="right" { (words::figure(&change.after)) }
+                                    td class="right" { (figure(&change.before)) }
+                                    td class="right" { (figure(&change.after)) }
                                     td class="right" { (change.difference.map(words::signed).unwrap_or_default()) }
                                 }
                             }
@@ -92,9 +106,9 @@ pub(super) fn predictions(explanation: &Explanation) -> Markup {
                             @for row in &explanation.predictions {
                                 tr {
                                     th scope="row" { (linked(&row.name, &explanation.terms)) }
-                                    td class="right" { (words::figure(&row.predicted)) }
+                                    td class="right" { (figure(&row.predicted)) }
                                     td class="right" {
-                                        (row.actual.as_ref().map_or("not recorded".to_owned(), words::figure))
+                                        @match &row.actual { Some(actual) => (figure(actual)), None => "not recorded" }
                                     }
                                     td class="right" {
                                         @match (row.equal, row.difference) {

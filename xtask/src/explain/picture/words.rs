@@ -2,7 +2,7 @@
 //! Figures as a reader sees them.
 
 use crate::explain::amount::human;
-use crate::explain::model::{Figure, Lane};
+use crate::explain::model::Lane;
 
 /// Returns a share, 0 to 100; what is there is never shown as nothing.
 pub(super) fn percent(share: f64) -> String {
@@ -22,15 +22,6 @@ pub(super) fn signed(bytes: i64) -> String {
         _ => '\u{2212}',
     };
     format!("{sign}{}", human(bytes.unsigned_abs()))
-}
-
-/// Returns a figure of a table.
-pub(super) fn figure(figure: &Figure) -> String {
-    match figure {
-        Figure::Bytes { bytes } => human(*bytes),
-        Figure::Range { start, end } => format!("{} ({})", range(*start, *end), human(end.saturating_sub(*start))),
-        Figure::None => "none".to_owned(),
-    }
 }
 
 /// Returns a range as Linux writes it, with its last byte.
