@@ -17,15 +17,15 @@ pub(super) fn text(explanation: &Explanation, columns: usize) -> String {
     let width = columns.clamp(NARROWEST, WIDEST);
     let mut text = String::new();
     let bold = anstyle::Style::new().bold();
-    paragraph(&mut text, &format!("{bold}{}{bold:#}", printable(&explanation.title)), width + 8);
+    paragraph(&mut text, &format!("{bold}{}{bold:#}", printable(&explanation.title)), width);
     paragraph(&mut text, &explanation.summary, width);
     text.push('\n');
     if !explanation.waterfall.is_empty() {
         bar(&mut text, &explanation.waterfall, width);
         waterfall(&mut text, &explanation.waterfall, width);
-        evidence(&mut text, &explanation.waterfall, width);
     }
     changes(&mut text, explanation);
+    evidence(&mut text, &explanation.waterfall, width);
     predictions(&mut text, explanation);
     advice(&mut text, explanation, width);
     sources(&mut text, explanation, width);
@@ -52,15 +52,20 @@ fn bar(text: &mut String, lines: &[Line], width: usize) {
     }
     _ = writeln!(text, "{}]", ".".repeat((width - 2).saturating_sub(drawn)));
     let known = shares.iter().filter(|(_, bytes)| *bytes as f64 / whole as f64 * (width - 2) as f64 > 0.5);
-    let legend: Vec<String> = known
-        .map(|(owner, bytes)| {
-            let style = style(*owner);
-            let percent = *bytes as f64 * 100.0 / whole as f64;
-            format!("{style}{}{style:#} {} {percent:.1}%", letter(*owner), words(*owner))
-        })
-        .collect();
-    paragraph(text, &legend.join("   "), width + legend.len() * 24);
-    text.push('\n');
+    let mut column = 0;
+    for (owner, bytes) in known {
+        let entry = format!("{} {:.1} %", words(*owner), *bytes as f64 * 100.0 / whole as f64);
+        let length = entry.chars().count() + 2;
+        let gap = match column {
+            0 => "",
+            _ if column + 3 + length > width => "\n",
+            _ => "   ",
+        };
+        column = if gap == "\n" { length } else { column + gap.len() + length };
+        let style = style(*owner);
+        _ = write!(text, "{gap}{style}{}{style:#} {entry}", letter(*owner));
+    }
+    text.push_str("\n\n");
 }
 
 /// Returns what each owner keeps, largest first: what was taken less what came back.
@@ -134,6 +139,9 @@ fn waterfall(text: &mut String, lines: &[Line], width: usize) {
 
 /// Prints who says so, what a line is for, and what changes it.
 fn evidence(text: &mut String, lines: &[Line], width: usize) {
+    if lines.is_empty() {
+        return;
+    }
     _ = writeln!(text, "Where the figures come from:");
     for line in lines.iter().filter(|l| l.bytes > 0) {
         paragraph(text, &format!("  {}: {}", printable(&line.label), printable(&line.why)), width);
@@ -264,7 +272,7 @@ fn paragraph(text: &mut String, words: &str, width: usize) {
     let hanging = " ".repeat(indent + 2 * usize::from(indent > 0));
     let mut column = 0;
     for word in words.split_whitespace() {
-        let length = word.chars().count();
+        let length = anstream::adapter::strip_str(word).map(|part| part.chars().count()).sum::<usize>();
         if column == 0 {
             text.push_str(&" ".repeat(indent));
             column = indent;
@@ -286,4 +294,35 @@ fn clipped(text: &mut String, line: &str, width: usize) {
     let is_long = line.chars().count() > width;
     text.extend(line.chars().take(if is_long { width - 3 } else { width }));
     text.push_str(if is_long { "...\n" } else { "\n" });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::recorded::fixture;
+    use crate::explain::{WhatIf, explain};
+
+    /// Only quoted lines to type may be wider than the terminal.
+    #[test]
+    fn lines_fit_the_terminal() {
+        let explanation = explain(&fixture("crash-high-low"), &WhatIf::default());
+        for columns in [64, 80, 100, 200] {
+            let text = anstream::adapter::strip_str(&text(&explanation, columns)).to_string();
+            let tables = text.split("\nComputed from").next().unwrap();
+            let widest = tables.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!((50..=columns.min(WIDEST)).contains(&widest), "{columns}: {widest}\n{text}");
+        }
+    }
+
+    /// The first screen, without colours.
+    #[test]
+    fn the_first_lines_say_it_all() {
+        let explanation = explain(&fixture("pc-2g-files"), &WhatIf::default());
+        let text = anstream::adapter::strip_str(&text(&explanation, 80)).to_string();
+        let first: Vec<&str> = text.lines().take(8).collect();
+        assert_eq!(first[1], "Of 2.00 GiB that are installed, Linux manages 1.81 GiB (90.4 %): this is what");
+        assert_eq!(first[5], format!("[{}]", "#".repeat(71) + "ccccddk"));
+        let legend = "# managed by Linux 90.4 %   c crash kernel 6.2 %   d page descriptors 1.6 %";
+        assert_eq!(first[6..], [legend, "k kernel image 1.5 %"]);
+    }
 }
