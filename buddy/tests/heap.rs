@@ -185,8 +185,10 @@ fn as_a_global_allocator() {
     let nothing = Heap::new(Buddy::new(&mut [], &[], &[]).unwrap(), &mut []);
     // SAFETY: it has no frames, and all objects of the first heap are freed; then nobody uses the arena.
     unsafe {
-        assert!(HEAP.install(nothing, 0).is_some());
+        let buddy = HEAP.install(nothing, 0).unwrap().close().unwrap();
+        assert_eq!(buddy.statistics().allocated_frames(), 0, "empty spans go back as well");
         assert!(HEAP.alloc(layout(8, 8)).is_null());
         std::alloc::dealloc(arena, layout(FRAMES * 4096, 4 << 20));
+        assert!(HEAP.remove().is_some() && HEAP.remove().is_none());
     }
 }

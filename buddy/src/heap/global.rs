@@ -44,6 +44,11 @@ impl<const Z: usize> GlobalHeap<Z> {
         self.installed.lock().replace(Installed { heap, offset }).map(|installed| installed.heap)
     }
 
+    /// Takes the heap out again: from then on there is no memory. What it gave out must not be used any more.
+    pub fn remove(&self) -> Option<Heap<'static, Z>> {
+        self.installed.lock().take().map(|installed| installed.heap)
+    }
+
     /// Calls a function with the heap, for statistics or frames; `None` if there is none.
     pub fn with<R>(&self, function: impl FnOnce(&mut Heap<'static, Z>) -> R) -> Option<R> {
         Some(function(&mut self.installed.lock().as_mut()?.heap))

@@ -2,6 +2,7 @@
 //! Objects smaller than a frame, so that a kernel has `Box` and `Vec` right after the hand-over.
 
 mod class;
+mod close;
 mod global;
 mod span;
 
