@@ -88,6 +88,8 @@ owners! {
     PARTIAL_PAGES = 28, Reserved, "buddy", "rest of partly reserved pages";
     /// Arrays that memblock moved into memory because they were full.
     REGION_ARRAYS = 29, Reserved, "memblock", "memblock arrays";
+    /// The page in which the other CPUs start.
+    TRAMPOLINE = 32, Reserved, "boot", "start of the other CPUs";
     /// Memory that must not be mapped or belongs to a driver, so that it is never handed over.
     NOT_MAPPED = 30, Reserved, "memblock", "memory not to be mapped";
 }
