@@ -33,6 +33,17 @@ impl Acpi {
     }
 }
 
+/// Returns the entries of a table from `start` on, each with its type and length in the first two bytes.
+pub(crate) fn entries(table: &'static [u8], start: usize) -> impl Iterator<Item = &'static [u8]> {
+    let mut rest = table.get(start..).unwrap_or(&[]);
+    core::iter::from_fn(move || {
+        let length = usize::from(*rest.get(1)?).max(2);
+        let (entry, behind) = rest.split_at_checked(length)?;
+        rest = behind;
+        Some(entry)
+    })
+}
+
 /// Returns a little-endian number of up to 8 bytes.
 pub(crate) fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))

@@ -25,6 +25,9 @@ pub(crate) struct Kernel {
     pub(crate) returned: u64,
     /// Bytes of page tables, from the allocator.
     pub(crate) tables: u64,
+    /// Boot's address space, which these make up.
+    #[cfg_attr(not(feature = "smp"), expect(dead_code, reason = "nothing else is mapped"))]
+    pub(crate) space: AddressSpace,
 }
 
 /// Why the allocator cannot be adopted.
@@ -89,8 +92,9 @@ pub(crate) fn adopt(
     // mapped where they were, so `pages` stays valid.
     unsafe { own.activate() };
 
-    let mut kernel = Kernel { buddy, ledger: zones.ledger.clone(), returned: 0, tables };
-    for image in images.iter().filter(|image| image.owner != Owner::BOOT_IMAGE) {
+    let mut kernel = Kernel { buddy, ledger: zones.ledger.clone(), returned: 0, tables, space: own };
+    let kept = [Owner::BOOT_IMAGE, Owner::TRAMPOLINE];
+    for image in images.iter().filter(|image| !kept.contains(&image.owner)) {
         kernel.give_back(*image)?;
     }
     Ok(kernel)

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Time: the time-stamp counter, and the local APIC's timer that interrupts a program every few milliseconds.
 
+use crate::apic::{self, Apic};
 use crate::console::say;
 use crate::gate::{SPURIOUS_VECTOR, TIMER_VECTOR};
-use crate::{phys, port};
+use crate::port;
 use core::arch::x86_64::{__cpuid, _rdtsc};
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use handoff::PhysRange;
-use x86_64::registers::model_specific::Msr;
 
 /// Ticks of the time-stamp counter per second; 0 before [`Clock::start`].
 static TSC_HZ: AtomicU64 = AtomicU64::new(0);
@@ -19,12 +18,17 @@ pub(crate) fn ticks() -> u64 {
     unsafe { _rdtsc() }
 }
 
+/// Returns its ticks per second; 0 before [`Clock::start`].
+pub(crate) fn hz() -> u64 {
+    TSC_HZ.load(Relaxed)
+}
+
 /// The time since the counter started, as the kernel log prints it.
 pub(crate) struct Stamp;
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hz = TSC_HZ.load(Relaxed);
+        let hz = hz();
         let microseconds = if hz == 0 { 0 } else { microseconds(ticks(), hz) };
         write!(f, "[{:5}.{:06}] ", microseconds / 1_000_000, microseconds % 1_000_000)
     }
@@ -44,16 +48,7 @@ const PIT_PATIENCE: u32 = 1_000_000;
 /// Interrupts per second.
 const TICKS_PER_SECOND: u32 = 100;
 
-/// Registers of the local APIC.
-const APIC_TASK_PRIORITY: u32 = 0x80;
-const APIC_EOI: u32 = 0xb0;
-const APIC_SPURIOUS: u32 = 0xf0;
-const APIC_LVT_TIMER: u32 = 0x320;
-const APIC_LVT_LINT0: u32 = 0x350;
-const APIC_TIMER_INITIAL: u32 = 0x380;
-const APIC_TIMER_CURRENT: u32 = 0x390;
-const APIC_TIMER_DIVIDE: u32 = 0x3e0;
-const MASKED: u32 = 1 << 16;
+/// The timer starts anew each time.
 const PERIODIC: u32 = 1 << 17;
 
 /// The running clock.
@@ -71,23 +66,28 @@ impl Clock {
         port::write(0xa1, 0xff);
 
         let apic = Apic::enable();
-        apic.write(APIC_TIMER_DIVIDE, 0b1011); // by 1
-        apic.write(APIC_LVT_TIMER, MASKED | u32::from(TIMER_VECTOR));
-        apic.write(APIC_TIMER_INITIAL, u32::MAX);
+        apic.write(apic::SPURIOUS, 1 << 8 | u32::from(SPURIOUS_VECTOR));
+        // Nothing but the timer interrupts a program, whatever device the firmware left running.
+        apic.write(apic::TASK_PRIORITY, u32::from(TIMER_VECTOR) - 16);
+        apic.write(apic::LVT_LINT0, apic::MASKED);
+
+        apic.write(apic::TIMER_DIVIDE, 0b1011); // by 1
+        apic.write(apic::LVT_TIMER, apic::MASKED | u32::from(TIMER_VECTOR));
+        apic.write(apic::TIMER_INITIAL, u32::MAX);
         let (tsc_hz, apic_hz) = match measure(apic) {
             Some((tsc, bus)) => (tsc * PIT_HZ / u64::from(PIT_TICKS), bus * PIT_HZ / u64::from(PIT_TICKS)),
             None => by_cpuid(),
         };
         TSC_HZ.store(tsc_hz, Relaxed);
 
-        apic.write(APIC_LVT_TIMER, PERIODIC | u32::from(TIMER_VECTOR));
-        apic.write(APIC_TIMER_INITIAL, (apic_hz / u64::from(TICKS_PER_SECOND)).clamp(1, u64::from(u32::MAX)) as u32);
+        apic.write(apic::LVT_TIMER, PERIODIC | u32::from(TIMER_VECTOR));
+        apic.write(apic::TIMER_INITIAL, (apic_hz / u64::from(TICKS_PER_SECOND)).clamp(1, u64::from(u32::MAX)) as u32);
         Self { tsc_hz, apic }
     }
 
     /// Allows the next interrupt.
     pub(crate) fn acknowledge(&self) {
-        self.apic.write(APIC_EOI, 0);
+        self.apic.write(apic::EOI, 0);
     }
 }
 
@@ -117,61 +117,7 @@ fn measure(apic: Apic) -> Option<(u64, u64)> {
         return None; // the output is low while it counts; nobody answers with all ones
     }
 
-    let (tsc, bus) = (ticks(), apic.read(APIC_TIMER_CURRENT));
+    let (tsc, bus) = (ticks(), apic.read(apic::TIMER_CURRENT));
     (0..PIT_PATIENCE).find(|_| port::read(0x61) & 0x20 != 0)?;
-    Some((ticks() - tsc, u64::from(bus.wrapping_sub(apic.read(APIC_TIMER_CURRENT)))))
-}
-
-/// The local APIC, in either of its modes.
-#[derive(Clone, Copy, Debug)]
-enum Apic {
-    /// Registers in memory.
-    Memory(u64),
-    /// Registers as MSRs.
-    X2,
-}
-
-impl Apic {
-    fn enable() -> Self {
-        const BASE: Msr = Msr::new(0x1b);
-        // SAFETY: every x86-64 CPU has this register; setting bit 11 enables the APIC where the firmware left it.
-        let base = unsafe {
-            let base = BASE.read() | 1 << 11;
-            let mut register = BASE;
-            register.write(base);
-            base
-        };
-        let apic = if base & 1 << 10 != 0 { Self::X2 } else { Self::Memory(base & 0x000f_ffff_ffff_f000) };
-        apic.write(APIC_SPURIOUS, 1 << 8 | u32::from(SPURIOUS_VECTOR));
-        // Nothing but the timer interrupts a program, whatever device the firmware left running.
-        apic.write(APIC_TASK_PRIORITY, u32::from(TIMER_VECTOR) - 16);
-        apic.write(APIC_LVT_LINT0, MASKED);
-        apic
-    }
-
-    /// Returns where a register in memory is mapped.
-    fn register(base: u64, register: u32) -> *mut u32 {
-        let range = PhysRange::from_size(base + u64::from(register), 4);
-        // SAFETY: the direct map covers the first 4 GiB, where the firmware leaves the APIC; only boot uses it. The
-        // reference is turned into a pointer at once.
-        range.map_or(core::ptr::null_mut(), |range| unsafe { phys::bytes_mut(range) }.as_mut_ptr().cast())
-    }
-
-    fn read(self, register: u32) -> u32 {
-        match self {
-            // SAFETY: an aligned register of a device that boot owns.
-            Self::Memory(base) => unsafe { Self::register(base, register).read_volatile() },
-            // SAFETY: the register exists in this mode.
-            Self::X2 => unsafe { Msr::new(0x800 + (register >> 4)).read() as u32 },
-        }
-    }
-
-    fn write(self, register: u32, value: u32) {
-        match self {
-            // SAFETY: an aligned register of a device that boot owns; no value written here can touch memory.
-            Self::Memory(base) => unsafe { Self::register(base, register).write_volatile(value) },
-            // SAFETY: as above; the register exists in this mode.
-            Self::X2 => unsafe { Msr::new(0x800 + (register >> 4)).write(u64::from(value)) },
-        }
-    }
+    Some((ticks() - tsc, u64::from(bus.wrapping_sub(apic.read(apic::TIMER_CURRENT)))))
 }

@@ -3,8 +3,9 @@
 //!
 //! A frame is `[kind, stage, length low, length high]` and that many bytes.
 
-use crate::port;
+use crate::{port, smp};
 use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, Ordering};
 use handoff::StageId;
 use spin::Mutex;
 use uart_16550::backend::PioBackend;
@@ -27,6 +28,9 @@ pub(crate) enum Kind {
     /// How a stage was stopped, as `key=value` words.
     Fault = 6,
 }
+
+/// How often COM1 is tried while another CPU has it.
+const PATIENCE: u32 = 1 << 20;
 
 static SERIAL: Mutex<Option<Uart16550Tty<PioBackend>>> = Mutex::new(None);
 
@@ -66,9 +70,10 @@ pub(crate) struct Console;
 
 impl Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Frames of two CPUs must not mix; but a panic inside the lock must not wait for itself.
+        let mut serial = (0..PATIENCE).find_map(|_| SERIAL.try_lock());
         frame(Kind::Text, StageId::BOOT, text.as_bytes());
-        // A panic inside the lock must not wait for itself.
-        SERIAL.try_lock().as_mut().and_then(|serial| serial.as_mut()).map_or(Ok(()), |serial| serial.write_str(text))
+        serial.as_mut().and_then(|serial| serial.as_mut()).map_or(Ok(()), |serial| serial.write_str(text))
     }
 }
 
@@ -90,8 +95,14 @@ macro_rules! print {
 
 pub(crate) use {print, say};
 
+/// Whether a CPU has panicked: then it speaks, and no other.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
 #[panic_handler]
 fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
-    say!("boot: {info}");
-    port::exit(port::Exit::FailedCheck);
+    if !PANICKED.swap(true, Ordering::AcqRel) {
+        say!("boot: {}{info}", smp::Here);
+        port::exit(port::Exit::FailedCheck);
+    }
+    port::stop()
 }

@@ -128,5 +128,5 @@ early_pdpt: .skip 4096
 early_pd:   .skip 4 * 4096
 .global boot_stack_guard
 boot_stack_guard: .skip 4096                // unmapped once the final page tables are in use
-.skip 512 * 1024             // hand-offs are large and pass through it by value
+.skip {stack_bytes}
 boot_stack_end:

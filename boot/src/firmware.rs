@@ -7,23 +7,22 @@ use crate::multiboot::Loader;
 use crate::srat::Srat;
 use crate::tables::Tables;
 use crate::{slit, smbios};
-use handoff::{Firmware, Image, Ledger, NodeDistances, Owner, PhysRange};
+use handoff::{Firmware, Image, Ledger, NodeDistances};
 
-/// Returns the first hand-off.
+/// Returns the first hand-off; `placed` is what boot itself has put into memory.
 ///
 /// # Errors
 /// More lies in memory than the hand-off can say.
-pub(crate) fn collect(loader: &Loader, pool: PhysRange) -> Result<Firmware, &'static str> {
+pub(crate) fn collect(loader: &Loader, placed: impl Iterator<Item = Image>) -> Result<Firmware, &'static str> {
     let mut ledger = Ledger::new();
     ledger.installed = smbios::installed_bytes(Tables, loader.efi_system_table());
 
     let mut firmware = Firmware { map: loader.map.clone(), ledger, ..Firmware::default() };
-    let pool = Image { range: pool, owner: Owner::BOOT_POOL };
-    for image in loader.images().chain([pool]) {
+    for image in loader.images().chain(placed) {
         firmware.images.push(image).map_err(|_| "too many things lie in memory")?;
     }
-    if let Some((root, entry_bytes)) = loader.acpi_root() {
-        nodes(Acpi { tables: Tables, root, entry_bytes }, &mut firmware);
+    if let Some(acpi) = loader.acpi() {
+        nodes(acpi, &mut firmware);
     }
     Ok(firmware)
 }

@@ -4,14 +4,16 @@
 //! Boot runs with interrupts off and ring 3 with interrupts on, so a program runs inside one call of [`enter`], which
 //! returns when it traps - by a system call, a fault or the timer.
 
+use crate::smp;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use handoff::abi::SYSCALL_VECTOR;
-use x86_64::instructions::{segmentation::Segment, tables::load_tss};
+use x86_64::instructions::segmentation::Segment;
+use x86_64::instructions::tables::{lidt, load_tss};
 use x86_64::registers::control::{Cr2, Cr3};
 use x86_64::registers::segmentation::{CS, SS};
-use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable};
-use x86_64::structures::idt::InterruptDescriptorTable;
+use x86_64::structures::DescriptorTablePointer;
+use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
 use x86_64::structures::tss::TaskStateSegment;
 use x86_64::{PrivilegeLevel, VirtAddr};
 
@@ -86,8 +88,8 @@ impl Frame {
 /// `cr3` must be the physical address of a complete address space that maps the gate sections of the image where they
 /// are, for ring 0 only, and otherwise only what the program may have.
 pub(crate) unsafe fn enter(cr3: u64, frame: &mut Frame) {
-    // SAFETY: (1) Only this function and the assembly it calls use `gate_frame`, and boot runs on one CPU with interrupts
-    // off. (2) The caller vouches for `cr3`; code, data and trap path of the gate lie in the gate sections. (3) Segments
+    // SAFETY: (1) Only this function and the assembly it calls use `gate_frame`, and programs run while there is one CPU, with
+    // interrupts off in boot. (2) The caller vouches for `cr3`; code, data and trap path of the gate lie in the gate sections. (3) Segments
     // and flags in the frame are those of `Frame::start` or what the CPU stored in ring 3, so `iretq` enters ring 3. (4) The instruction pointer is canonical, so that
     // `iretq` does not fault: the loader checks the entry point, and no program has code at the end of the lower half.
     unsafe {
@@ -100,116 +102,93 @@ pub(crate) unsafe fn enter(cr3: u64, frame: &mut Frame) {
 /// A value that lives in the gate's pages and is written once, by [`set_up`].
 struct GateCell<T>(UnsafeCell<MaybeUninit<T>>);
 
-// SAFETY: boot runs on one CPU; the cells are written once before they are handed to that CPU and never borrowed again.
+// SAFETY: each cell is written by the first CPU while there is no other, and from then on only read.
 unsafe impl<T> Sync for GateCell<T> {}
 
 impl<T> GateCell<T> {
     const fn new() -> Self {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
-
-    /// Writes the value and returns where it lies.
-    fn write(&'static self, value: T) -> *mut T {
-        // SAFETY: `set_up` runs once and alone, and calls this once per cell before anything reads the cell.
-        unsafe { (*self.0.get()).write(value) }
-    }
 }
 
 #[unsafe(link_section = ".bss.gate")]
-static GDT: GateCell<GlobalDescriptorTable> = GateCell::new();
+static FIRST: GateCell<Segments> = GateCell::new();
 #[unsafe(link_section = ".bss.gate")]
-static TSS: GateCell<TaskStateSegment> = GateCell::new();
-#[unsafe(link_section = ".bss.gate")]
-static IDT: GateCell<InterruptDescriptorTable> = GateCell::new();
-#[unsafe(link_section = ".bss.gate")]
-static STACKS: GateCell<[Stack; 3]> = GateCell::new();
+static IDT: GateCell<[u128; 256]> = GateCell::new();
 
-/// A stack for faults that must not use the one they happened on.
+/// Segments of one CPU, and its stacks for faults that must not use the one they happened on.
 #[repr(C, align(16))]
-struct Stack([u8; 4096]);
+pub(crate) struct Segments {
+    stacks: [[u8; 4096]; 3],
+    gdt: GlobalDescriptorTable,
+    tss: TaskStateSegment,
+}
 
-/// Index of the stack of each such fault.
-const DOUBLE_FAULT_STACK: u16 = 0;
-const NMI_STACK: u16 = 1;
-const MACHINE_CHECK_STACK: u16 = 2;
+/// Each exception whose fault has a stack of its own; the CPU counts the stacks from 1.
+const ON_STACKS: [usize; 3] = [2, 8, 18]; // non-maskable interrupt, double fault, machine check
 
-/// Loads segments and trap vectors. To be called once, before anything can fault.
+/// Loads segments and trap vectors of the first CPU. To be called once, before anything can fault.
 pub(crate) fn set_up() {
-    let stacks = STACKS.write([const { Stack([0; 4096]) }; 3]) as u64;
-    let mut tss = TaskStateSegment::new();
-    tss.privilege_stack_table[0] = VirtAddr::from_ptr(&raw const gate_frame_end);
-    for i in [DOUBLE_FAULT_STACK, NMI_STACK, MACHINE_CHECK_STACK] {
-        let end = stacks + (u64::from(i) + 1) * size_of::<Stack>() as u64;
-        tss.interrupt_stack_table[usize::from(i)] = VirtAddr::new(end);
+    let stub = |index: usize| (&raw const gate_vectors) as u64 + 16 * index as u64;
+    let mut idt = [0; 256];
+    for vector in (0..NAMES.len()).filter(|vector| !NAMES[*vector].is_empty()) {
+        let stack = ON_STACKS.iter().position(|on| *on == vector).map_or(0, |stack| stack + 1);
+        idt[vector] = interrupt_gate(stub(vector), stack, PrivilegeLevel::Ring0);
     }
-    let mut idt = InterruptDescriptorTable::new();
-    fill(&mut idt);
-    let (tss, gdt, idt) = (TSS.write(tss), GDT.write(GlobalDescriptorTable::new()), IDT.write(idt));
-
-    // SAFETY: (1) The three tables were just written, live for ever, and are mapped in every address space; these are the
-    // only references to them. (2) The selectors loaded are those just appended: ring 0 code at 8; SS may be null in ring 0.
-    // (3) One CPU, interrupts off, no program running: nobody else uses `gate_cr3`.
+    for (index, vector) in (NAMES.len()..).zip(OTHER_VECTORS) {
+        // One vector may be raised by a program.
+        let by = if vector == SYSCALL_VECTOR { PrivilegeLevel::Ring3 } else { PrivilegeLevel::Ring0 };
+        idt[usize::from(vector)] = interrupt_gate(stub(index), 0, by);
+    }
+    // SAFETY: this is the only CPU, with interrupts off and no program running: nobody else uses these variables. Nothing
+    // is dropped: there was nothing before.
     unsafe {
         gate_cr3 = Cr3::read().0.start_address().as_u64();
-        let code = (*gdt).append(Descriptor::kernel_code_segment());
-        (*gdt).append(Descriptor::kernel_data_segment());
-        (*gdt).append(Descriptor::user_data_segment());
-        (*gdt).append(Descriptor::user_code_segment());
-        let task = (*gdt).append(Descriptor::tss_segment(&*tss));
-        (*gdt).load();
-        CS::set_reg(code);
-        SS::set_reg(x86_64::structures::gdt::SegmentSelector::NULL);
-        load_tss(task);
-        (*idt).load();
+        (*IDT.0.get()).write(idt);
+        load(FIRST.0.get());
     }
 }
 
-/// Points every vector at its stub.
-fn fill(idt: &mut InterruptDescriptorTable) {
-    // SAFETY (of every block below): the stubs save all registers and end in `enter`'s return or in `fatal_trap`; the
-    // number of each stub is that of the vector it is set for, so error codes are where the stub expects them.
-    let stub = |index: u8| VirtAddr::from_ptr(&raw const gate_vectors) + 16 * u64::from(index);
-    macro_rules! exceptions {
-        ($($name:ident = $vector:literal $(on $stack:ident)?;)*) => {$({
-            // SAFETY: see above.
-            let options = unsafe { idt.$name.set_handler_addr(stub($vector)) };
-            // SAFETY: the stack exists and nothing else uses it.
-            $(unsafe { options.set_stack_index($stack) };)?
-            let _ = options;
-        })*};
+/// Loads segments and trap vectors of this CPU.
+///
+/// # Safety
+/// The first CPU must have done [`set_up`]. Where `segments` points to, they stay as long as this CPU runs, used by nothing
+/// else.
+pub(crate) unsafe fn load(segments: *mut MaybeUninit<Segments>) {
+    let segments = segments.cast::<Segments>();
+    let mut tss = TaskStateSegment::new();
+    tss.privilege_stack_table[0] = VirtAddr::from_ptr(&raw const gate_frame_end);
+    for stack in 0..ON_STACKS.len() {
+        tss.interrupt_stack_table[stack] = VirtAddr::from_ptr(segments) + (stack as u64 + 1) * 4096;
     }
-    exceptions! {
-        divide_error = 0;
-        debug = 1;
-        non_maskable_interrupt = 2 on NMI_STACK;
-        breakpoint = 3;
-        overflow = 4;
-        bound_range_exceeded = 5;
-        invalid_opcode = 6;
-        device_not_available = 7;
-        double_fault = 8 on DOUBLE_FAULT_STACK;
-        invalid_tss = 10;
-        segment_not_present = 11;
-        stack_segment_fault = 12;
-        general_protection_fault = 13;
-        page_fault = 14;
-        x87_floating_point = 16;
-        alignment_check = 17;
-        machine_check = 18 on MACHINE_CHECK_STACK;
-        simd_floating_point = 19;
-        virtualization = 20;
-        cp_protection_exception = 21;
-        hv_injection_exception = 28;
-        vmm_communication_exception = 29;
-        security_exception = 30;
+    let idt = DescriptorTablePointer { limit: 4095, base: VirtAddr::from_ptr(IDT.0.get()) };
+
+    // SAFETY: (1) The caller vouches for place and life of the segments, and for the IDT, whose gates lead to the stubs of
+    // their own vectors: error codes are where a stub expects them. (2) The selectors loaded are those just appended: ring
+    // 0 code at 8; SS may be null in ring 0.
+    unsafe {
+        (&raw mut (*segments).tss).write(tss);
+        (&raw mut (*segments).gdt).write(GlobalDescriptorTable::new());
+        let gdt = &mut (*segments).gdt;
+        let code = gdt.append(Descriptor::kernel_code_segment());
+        gdt.append(Descriptor::kernel_data_segment());
+        gdt.append(Descriptor::user_data_segment());
+        gdt.append(Descriptor::user_code_segment());
+        let task = gdt.append(Descriptor::tss_segment_unchecked(&raw const (*segments).tss));
+        gdt.load_unsafe();
+        CS::set_reg(code);
+        SS::set_reg(SegmentSelector::NULL);
+        load_tss(task);
+        lidt(&idt);
     }
-    for (index, vector) in (32..).zip(OTHER_VECTORS) {
-        // SAFETY: see above.
-        let options = unsafe { idt[vector].set_handler_addr(stub(index)) };
-        if vector == SYSCALL_VECTOR {
-            options.set_privilege_level(PrivilegeLevel::Ring3); // the one vector that a program may raise
-        }
-    }
+}
+
+/// Returns a gate for an interrupt, which is off inside; stack 0 is the one in use.
+fn interrupt_gate(handler: u64, stack: usize, by: PrivilegeLevel) -> u128 {
+    const CODE: u64 = 8;
+    let kind = 0x8e | (by as u64) << 5; // present, interrupt gate
+    let low = handler & 0xffff | CODE << 16 | (stack as u64) << 32 | kind << 40 | (handler >> 16 & 0xffff) << 48;
+    u128::from(handler >> 32) << 64 | u128::from(low)
 }
 
 /// Makes traps return to the address space that is in use now.
@@ -218,40 +197,61 @@ pub(crate) fn return_here() {
     unsafe { gate_cr3 = Cr3::read().0.start_address().as_u64() }
 }
 
-/// A fault in boot itself, or one that leaves no way back.
+/// A trap in boot itself: the timer, while other CPUs run, or a fault, or something that leaves no way back.
 #[unsafe(no_mangle)]
-extern "C" fn fatal_trap(frame: &Frame) -> ! {
-    panic!(
-        "{} at {:#x} (address {:#x}, error {:#x}, stack {:#x}): this is a defect of boot or of the machine",
-        name(frame.vector),
-        frame.rip,
-        Cr2::read_raw(),
-        frame.error,
-        frame.rsp,
-    );
+extern "C" fn trap_in_boot(frame: &Frame) {
+    match frame.vector as u8 {
+        TIMER_VECTOR => smp::tick(),
+        SPURIOUS_VECTOR => {}
+        _ => panic!(
+            "{} at {:#x} (address {:#x}, error {:#x}, stack {:#x}): this is a defect of boot or of the machine",
+            name(frame.vector),
+            frame.rip,
+            Cr2::read_raw(),
+            frame.error,
+            frame.rsp,
+        ),
+    }
 }
+
+/// The exceptions by their vectors, each as one word; the CPU raises no others.
+const NAMES: [&str; 32] = [
+    "divide-error",
+    "debug",
+    "non-maskable-interrupt",
+    "breakpoint",
+    "overflow",
+    "bound-range",
+    "invalid-instruction",
+    "no-fpu",
+    "double-fault",
+    "",
+    "invalid-tss",
+    "segment-not-present",
+    "stack-segment-fault",
+    "general-protection",
+    "page-fault",
+    "",
+    "floating-point",
+    "alignment",
+    "machine-check",
+    "floating-point",
+    "virtualization",
+    "control-protection",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "hypervisor-injection",
+    "vmm-communication",
+    "security",
+    "",
+];
 
 /// Returns the name of a vector, as one word.
 pub(crate) fn name(vector: u64) -> &'static str {
-    match vector {
-        0 => "divide-error",
-        1 => "debug",
-        2 => "non-maskable-interrupt",
-        3 => "breakpoint",
-        4 => "overflow",
-        5 => "bound-range",
-        6 => "invalid-instruction",
-        7 => "no-fpu",
-        8 => "double-fault",
-        10 => "invalid-tss",
-        11 => "segment-not-present",
-        12 => "stack-segment-fault",
-        13 => "general-protection",
-        14 => "page-fault",
-        16 | 19 => "floating-point",
-        17 => "alignment",
-        18 => "machine-check",
-        21 => "control-protection",
-        _ => "unexpected-interrupt",
-    }
+    let name = NAMES.get(vector as usize).copied().unwrap_or_default();
+    if name.is_empty() { "unexpected-interrupt" } else { name }
 }

@@ -16,6 +16,7 @@ gate_enter:
     mov [gate_rsp], rsp
     mov cr3, rdi
     mov rsp, offset gate_frame
+resume:
     pop r15
     pop r14
     pop r13
@@ -67,12 +68,14 @@ trap:
     pop rbx
     ret
 
-in_boot:                                    // boot itself is at fault, or the fault has a stack of its own
+in_boot:                                    // in boot itself, on any CPU, or on a stack of its own
     mov rdi, rsp
+    mov rbx, rsp                            // the callee keeps it
     and rsp, -16
     cld
-    call fatal_trap
-    ud2
+    call trap_in_boot                       // returns from the timer only
+    mov rsp, rbx
+    jmp resume
 
 .macro vector number, error=0
     .balign 16

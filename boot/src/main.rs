@@ -4,8 +4,12 @@
 #![no_std]
 #![no_main]
 
+#[cfg(feature = "smp")]
+extern crate alloc;
+
 mod acpi;
 mod adopt;
+mod apic;
 mod chain;
 mod check;
 mod clock;
@@ -26,18 +30,23 @@ mod runner;
 mod self_test;
 mod slit;
 mod smbios;
+#[cfg_attr(not(feature = "smp"), path = "alone.rs")]
+mod smp;
 mod srat;
 mod tables;
 
 use chain::{Failed, Surroundings};
 use check::Known;
 use console::{print, say};
-use handoff::PhysRange;
+use handoff::{Image, Owner, PhysRange};
 use heapless::Vec;
 use port::Exit;
 use report::Ticks;
 
-core::arch::global_asm!(include_str!("entry.s"));
+/// Bytes of boot's stack: hand-offs are large and pass through it by value, and so is the allocator's front for all CPUs.
+const STACK_BYTES: usize = if cfg!(feature = "smp") { 1 << 20 } else { 512 << 10 };
+
+core::arch::global_asm!(include_str!("entry.s"), stack_bytes = const STACK_BYTES);
 
 /// Where entry.s comes to Rust; the argument is where the loader's information lies.
 #[unsafe(no_mangle)]
@@ -82,7 +91,9 @@ fn boot(information: u64) -> Result<(), Exit> {
     // SAFETY: made by `AddressSpace::boot`; its tables stay in the pool, which is given back only after the switch to others.
     unsafe { space.activate() };
 
-    let firmware = firmware::collect(&loader, pool.range()).map_err(failed)?;
+    let crew = smp::Crew::find(&loader, &taken);
+    let placed = [Some(Image { range: pool.range(), owner: Owner::BOOT_POOL }), crew.image()];
+    let firmware = firmware::collect(&loader, placed.into_iter().flatten()).map_err(failed)?;
     let known = Known { firmware: &firmware, command_line: &loader.command_line };
     let with = Surroundings { known, clock: &clock, pool: &mut pool };
     let first_stage = clock::ticks();
@@ -93,10 +104,20 @@ fn boot(information: u64) -> Result<(), Exit> {
         .map_err(|error| failed(format_args!("what the last stage left: {error}")))?;
     let adopted = clock::ticks();
     let proof = self_test::run(&mut kernel.buddy).map_err(failed)?;
+    let (kernel, all_cpus) = crew.prove(kernel).map_err(failed)?;
     let ticks = Ticks { start, first_stage, adopted, now: clock::ticks() };
-    report::Report { kernel: &kernel, outcome: &outcome, proof, clock: &clock, pool_bytes, pool_peak_bytes, ticks }
-        .print()
-        .map_err(failed)
+    report::Report {
+        kernel: &kernel,
+        outcome: &outcome,
+        proof,
+        all_cpus,
+        clock: &clock,
+        pool_bytes,
+        pool_peak_bytes,
+        ticks,
+    }
+    .print()
+    .map_err(failed)
 }
 
 /// Says which check failed.

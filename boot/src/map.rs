@@ -59,8 +59,8 @@ pub(crate) fn added(command_line: &str) -> impl Iterator<Item = PhysRange> + '_ 
     })
 }
 
-/// Returns the lowest place for so many bytes that is RAM above 1 MiB, below 4 GiB and not `taken`.
-pub(crate) fn lowest_place(bytes: u64, map: &[RawEntry], taken: &[PhysRange]) -> Option<PhysRange> {
+/// Returns the lowest place for so many bytes `within` a range that is RAM and not `taken`.
+pub(crate) fn lowest_place(bytes: u64, within: PhysRange, map: &[RawEntry], taken: &[PhysRange]) -> Option<PhysRange> {
     let ranges = |ram| {
         let entries = map.iter().filter(move |entry| (entry.kind == MemoryKind::RAM) == ram);
         entries.filter_map(|entry| PhysRange::capped(entry.addr, entry.size))
@@ -70,8 +70,10 @@ pub(crate) fn lowest_place(bytes: u64, map: &[RawEntry], taken: &[PhysRange]) ->
     let starts = ranges(true).map(PhysRange::start).chain(obstacles().map(PhysRange::end));
 
     starts
-        .filter_map(|start| PhysRange::from_size(start.max(1 << 20).checked_next_multiple_of(FRAME_BYTES)?, bytes))
-        .filter(|place| place.end() <= 1 << 32 && !obstacles().any(|obstacle| obstacle.overlaps(*place)))
+        .filter_map(|start| {
+            PhysRange::from_size(start.max(within.start()).checked_next_multiple_of(FRAME_BYTES)?, bytes)
+        })
+        .filter(|place| within.covers(*place) && !obstacles().any(|obstacle| obstacle.overlaps(*place)))
         .filter(|place| ranges(true).any(|ram| ram.covers(*place)))
         .min()
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the loader says: command line, memory map, stage programs, where the firmware's tables are.
 
+use crate::acpi::Acpi;
 use crate::console::say;
+use crate::tables::Tables;
 use crate::{map, paging, phys};
 use handoff::abi::COMMAND_LINE_BYTES;
 use handoff::{Image, MemoryKind, Owner, PhysRange, RAW_ENTRIES, RawEntry, StageId};
@@ -67,11 +69,13 @@ impl Loader {
         own.chain(self.programs.iter().map(|p| Image { range: p.elf, owner: Owner::STAGE_IMAGES }))
     }
 
-    /// Returns the address of the ACPI root table and the bytes of an entry in it.
-    pub(crate) fn acpi_root(&self) -> Option<(u64, usize)> {
+    /// Returns the ACPI tables.
+    pub(crate) fn acpi(&self) -> Option<Acpi> {
         let new = self.information.rsdp_v2_tag().map(|tag| (tag.xsdt_address() as u64, 8));
-        new.filter(|(address, _)| *address != 0)
-            .or_else(|| self.information.rsdp_v1_tag().map(|tag| (tag.rsdt_address() as u64, 4)))
+        let root = new
+            .filter(|(address, _)| *address != 0)
+            .or_else(|| self.information.rsdp_v1_tag().map(|tag| (tag.rsdt_address() as u64, 4)));
+        root.map(|(root, entry_bytes)| Acpi { tables: Tables, root, entry_bytes })
     }
 
     /// Returns the address of the EFI system table.

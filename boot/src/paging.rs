@@ -235,7 +235,7 @@ impl AddressSpace {
         }
     }
 
-    fn tables(&mut self) -> OffsetPageTable<'_> {
+    pub(crate) fn tables(&mut self) -> OffsetPageTable<'_> {
         // SAFETY: the root and all tables below it are frames in RAM that belong to this address space alone, and the
         // direct map covers all RAM. The borrow of `self` keeps a second view from being made.
         unsafe {

@@ -31,7 +31,11 @@ impl Pool {
 
     /// Returns a pool of that many bytes at the lowest place that is RAM above 1 MiB, below 4 GiB and not `taken`.
     pub(crate) fn place(bytes: u64, map: &[RawEntry], taken: &[PhysRange]) -> Option<Self> {
-        lowest_place(bytes, map, taken).map(|range| Self { range, next: range.start(), peak: 0 })
+        lowest_place(bytes, PhysRange::new(1 << 20, 1 << 32)?, map, taken).map(|range| Self {
+            range,
+            next: range.start(),
+            peak: 0,
+        })
     }
 
     /// Returns where the pool lies.

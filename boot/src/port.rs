@@ -18,6 +18,11 @@ pub(crate) enum Exit {
 /// Ends the machine; on one that cannot be ended so, stops the CPU for good.
 pub(crate) fn exit(how: Exit) -> ! {
     write(0xf4, how as u8);
+    stop()
+}
+
+/// Stops this CPU for good.
+pub(crate) fn stop() -> ! {
     loop {
         x86_64::instructions::interrupts::disable();
         x86_64::instructions::hlt();

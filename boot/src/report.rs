@@ -7,6 +7,7 @@ use crate::clock::{self, Clock};
 use crate::console::{Console, Frames, Kind, print};
 use crate::paging::{self, ImageBytes};
 use crate::self_test::Proof;
+use crate::smp;
 use core::fmt::{self, Write};
 use handoff::{Account, FRAME_BYTES, Ledger, Owner, Page, SECTION_FRAMES, StageId};
 
@@ -15,6 +16,7 @@ pub(crate) struct Report<'a> {
     pub(crate) kernel: &'a Kernel,
     pub(crate) outcome: &'a Outcome,
     pub(crate) proof: Proof,
+    pub(crate) all_cpus: smp::Proof,
     pub(crate) clock: &'a Clock,
     pub(crate) pool_bytes: u64,
     pub(crate) pool_peak_bytes: u64,
@@ -216,6 +218,7 @@ impl Report<'_> {
             "Self-test: {allocations} blocks of order 0 to 10, {frames_checked} frames checked, {refused} requests refused; all given back"
         );
         print!("Boot pool: {}K, {}K used at most; given back", self.pool_bytes >> 10, self.pool_peak_bytes >> 10);
+        self.all_cpus.print();
     }
 
     fn figures(&self, sums: &Sums) {
@@ -238,6 +241,7 @@ impl Report<'_> {
             self.proof.allocations,
             self.proof.frames_checked
         );
+        self.all_cpus.figures();
         for (stage, ticks) in &self.outcome.ticks {
             let _ = writeln!(out, "ticks.{stage}={ticks}");
         }

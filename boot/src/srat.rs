@@ -4,9 +4,12 @@
 //! Our own reader: the one of the `acpi` crate (7.0.0-pre1) takes the entry length for 16 bits wide, so it loses every
 //! domain but 0, and it needs unchecked pointers where slices do.
 
-use crate::acpi::{Acpi, HEADER_BYTES, number};
+use crate::acpi::{Acpi, HEADER_BYTES, entries, number};
 use handoff::{AFFINITIES, Affinity, MAX_NODES, PhysRange};
 use heapless::Vec;
+
+/// Where the entries start.
+pub(crate) const ENTRIES: usize = HEADER_BYTES + 12;
 
 /// What the SRAT says.
 #[derive(Debug, Default)]
@@ -28,10 +31,10 @@ impl Srat {
         let mut read = Self::default();
         let Some(srat) = acpi.find(*b"SRAT") else { return Ok(read) };
 
-        for domain in entries(srat).filter_map(processor_domain) {
+        for (_, domain) in entries(srat, ENTRIES).filter_map(processor) {
             read.node(domain)?;
         }
-        for (domain, range, hotplug) in entries(srat).filter_map(memory) {
+        for (domain, range, hotplug) in entries(srat, ENTRIES).filter_map(memory) {
             let affinity = Affinity { range, node: read.node(domain)?, hotplug };
             read.ranges.push(affinity).map_err(|_| "more than 64 ranges with a NUMA node")?;
         }
@@ -49,25 +52,14 @@ impl Srat {
     }
 }
 
-/// Returns the entries of the SRAT, each with its type and length in the first two bytes.
-fn entries(srat: &'static [u8]) -> impl Iterator<Item = &'static [u8]> {
-    let mut rest = srat.get(HEADER_BYTES + 12..).unwrap_or(&[]);
-    core::iter::from_fn(move || {
-        let length = usize::from(*rest.get(1)?).max(2);
-        let (entry, behind) = rest.split_at_checked(length)?;
-        rest = behind;
-        Some(entry)
-    })
-}
-
-/// Returns the domain of an enabled processor (local APIC or x2APIC affinity).
-fn processor_domain(entry: &[u8]) -> Option<u32> {
+/// Returns number and domain of an enabled processor (local APIC or x2APIC affinity).
+pub(crate) fn processor(entry: &[u8]) -> Option<(u32, u32)> {
     let enabled = |flags: &[u8]| number(flags) & 1 != 0;
     match entry {
-        [0, 16, low, _, f0, f1, f2, f3, _, h0, h1, h2, ..] if enabled(&[*f0, *f1, *f2, *f3]) => {
-            Some(u32::from_le_bytes([*low, *h0, *h1, *h2]))
+        [0, 16, low, id, f0, f1, f2, f3, _, h0, h1, h2, ..] if enabled(&[*f0, *f1, *f2, *f3]) => {
+            Some(((*id).into(), u32::from_le_bytes([*low, *h0, *h1, *h2])))
         }
-        [2, 24, ..] if enabled(&entry[12..16]) => Some(number(&entry[4..8]) as u32),
+        [2, 24, ..] if enabled(&entry[12..16]) => Some((number(&entry[8..12]) as u32, number(&entry[4..8]) as u32)),
         _ => None,
     }
 }

@@ -224,7 +224,7 @@ fn map_stack(number: u64, space: &mut AddressSpace, buddy: &mut Buddy<'static>) 
     // a page that holds code which has run once: that ends when it is overwritten.)
     unsafe { phys::bytes_mut(range) }.fill(0);
     let mapped = space.map(range, stack_end(number) - STACK_BYTES, Rights::Data, Who::Boot, buddy);
-    mapped.inspect_err(|_| drop(buddy.free(stack, STACK_ORDER)))
+    mapped.inspect_err(|_| _ = buddy.free(stack, STACK_ORDER))
 }
 
 fn stack_end(number: u64) -> u64 {
