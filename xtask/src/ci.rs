@@ -85,6 +85,9 @@ fn lints() -> Result<()> {
     for features in FEATURES {
         Cargo::new("clippy").packages(LIBRARIES).features(features).deny_warnings().run()?;
     }
+    for feature in ["bootmem-boot/smp", "bootmem-boot/misbehave"] {
+        Cargo::new("clippy").for_image().package("bootmem-boot").features(&[feature]).deny_warnings().run()?;
+    }
     Cargo::new("clippy").for_image().packages(PRIVILEGED).arg("--bins").arg("--lib").deny_warnings().run()?;
     Cargo::new("clippy").for_image().packages(["bootmem-rt", "bootmem-stages"]).arg("--examples").deny_warnings().run()
 }

@@ -50,9 +50,13 @@ pub(crate) struct ImageArgs {
     /// The chain of stages [default: boot/image.toml]
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
-    /// Put a program that misbehaves in a stage's place, e.g. memblock=write-kernel
+    /// Put a program that misbehaves in a stage's place, e.g. memblock=write-kernel, or let a processor misbehave, e.g.
+    /// boot=cpu-hang
     #[arg(long, value_name = "STAGE=KIND")]
     pub(crate) misbehave: Option<Misbehave>,
+    /// Processors of the machine; with more than one, boot's larger program starts them all
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) smp: u32,
     /// Do not install missing tools
     #[arg(long)]
     pub(crate) no_install: bool,
@@ -71,9 +75,6 @@ pub(crate) struct QemuArgs {
     /// Boot by UEFI (OVMF) instead of BIOS
     #[arg(long)]
     uefi: bool,
-    /// Processors of the machine
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) smp: u32,
     /// Nodes over which the memory is spread evenly, or the size of each, e.g. 4 or 3G,1G,0
     #[arg(long, value_name = "NODES", default_value = "1")]
     pub(crate) numa: Numa,
@@ -219,6 +220,13 @@ pub(crate) enum Misbehaviour {
     Flags,
     Stack,
     Forge,
+    CpuSilent,
+    CpuFault,
+    CpuOverflow,
+    CpuPanic,
+    CpuHang,
+    CpuKeep,
+    CpuScribble,
     LieOfRam,
     LieOfImages,
     LieOfNodes,

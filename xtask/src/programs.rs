@@ -13,6 +13,10 @@ use std::path::PathBuf;
 /// The most bytes of the stripped boot program and of a stripped stage.
 const BOOT_BYTES: usize = 128 << 10;
 const STAGE_BYTES: usize = 96 << 10;
+/// The same for the boot program that starts all processors.
+const SMP_BOOT_BYTES: usize = 192 << 10;
+/// What misbehaves if it is no stage.
+const BOOT: &str = "boot";
 /// Milliseconds a program that is there to misbehave gets: it ends at once, or never.
 const HOSTILE_BUDGET_MS: u32 = 1000;
 
@@ -32,8 +36,8 @@ pub(crate) struct Program {
 pub(crate) fn build(args: &ImageArgs) -> Result<Vec<Program>> {
     let path = args.manifest.clone().unwrap_or_else(|| workspace().join("boot/image.toml"));
     let mut manifest = Manifest::read(&path)?;
-    let mut built = compile(&manifest)?;
-    if let Some(misbehave) = &args.misbehave {
+    let mut built = compile(&manifest, features(args))?;
+    if let Some(misbehave) = args.misbehave.as_ref().filter(|misbehave| misbehave.stage != BOOT) {
         replace(&mut manifest, &mut built, misbehave)?;
     }
 
@@ -44,11 +48,20 @@ pub(crate) fn build(args: &ImageArgs) -> Result<Vec<Program>> {
         load(id, &stage.source, stage.module_line(), &built).with_context(|| stage.name.clone())
     });
     let programs = std::iter::once(Ok(boot)).chain(stages).collect::<Result<Vec<_>>>()?;
-    check_sizes(&programs)?;
+    check_sizes(&programs, if features(args).is_empty() { BOOT_BYTES } else { SMP_BOOT_BYTES })?;
     Ok(programs)
 }
 
-fn compile(manifest: &Manifest) -> Result<Vec<Artifact>> {
+/// Returns what the boot program is to have besides the usual.
+fn features(args: &ImageArgs) -> &'static [&'static str] {
+    match &args.misbehave {
+        Some(misbehave) if misbehave.stage == BOOT => &["bootmem-boot/misbehave"],
+        _ if args.smp > 1 => &["bootmem-boot/smp"],
+        _ => &[],
+    }
+}
+
+fn compile(manifest: &Manifest, features: &[&str]) -> Result<Vec<Artifact>> {
     let sources = std::iter::once(&manifest.boot).chain(manifest.stage.iter().map(|s| &s.source));
     let packages: BTreeSet<&str> = sources
         .filter_map(|source| match source {
@@ -59,7 +72,8 @@ fn compile(manifest: &Manifest) -> Result<Vec<Artifact>> {
     if packages.is_empty() {
         return Ok(Vec::new()); // without a package cargo would build all of them
     }
-    Cargo::new("build").for_image().packages(packages).artifacts()
+    let features = if packages.contains("bootmem-boot") { features } else { &[] };
+    Cargo::new("build").for_image().packages(packages).features(features).artifacts()
 }
 
 /// Puts the program that misbehaves so in a stage's place.
@@ -89,11 +103,11 @@ fn load(stage: StageId, source: &Source, line: String, built: &[Artifact]) -> Re
     Ok(Program { stage, path, stripped, line })
 }
 
-fn check_sizes(programs: &[Program]) -> Result<()> {
+fn check_sizes(programs: &[Program], boot_bytes: usize) -> Result<()> {
     let sizes = programs.iter().map(|p| format!("{} {:.1} KiB", p.stage, p.stripped.len() as f64 / 1024.0));
     progress::step("Stripped", sizes.collect::<Vec<_>>().join(", "));
     for program in programs {
-        let limit = if program.stage == StageId::BOOT { BOOT_BYTES } else { STAGE_BYTES };
+        let limit = if program.stage == StageId::BOOT { boot_bytes } else { STAGE_BYTES };
         let size = program.stripped.len();
         ensure!(size < limit, "{}: {size} bytes stripped, the limit is {limit}", program.stage);
     }

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &QemuArgs) -> Result<Outcome> {
         machine: args.machine,
         firmware: args.firmware(),
         memory: args.memory,
-        smp: args.smp,
+        smp: args.image.smp,
         numa: &args.numa,
         distances: &args.distances,
         iso: &iso,
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &QemuArgs) -> Result<Outcome> {
     if let Some(file) = &args.json {
         let boot = json!({
             "memory": args.memory.0, "machine": args.machine.to_string(), "firmware": format!("{:?}", args.firmware()),
-            "smp": args.smp, "numa": args.numa.to_string(), "command_line": image::command_line(&args.image), "status": outcome.status(), "outcome": outcome.to_string(),
+            "smp": args.image.smp, "numa": args.numa.to_string(), "command_line": image::command_line(&args.image), "status": outcome.status(), "outcome": outcome.to_string(),
         });
         let mut json = console.recording.json(&boot);
         json["programs"] = programs.iter().map(|p| (p.stage.name(), json!(p.path))).collect();

@@ -12,3 +12,4 @@ mod nodes;
 mod programs;
 mod replaced;
 mod sizes;
+mod smp;

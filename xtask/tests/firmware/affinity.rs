@@ -24,7 +24,7 @@ fn memory(tables: &[Vec<u8>]) -> Tables {
     Tables([table(*b"XSDT", &addresses), tables.concat()].concat().leak())
 }
 
-fn srat(entries: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn srat(entries: &[Vec<u8>]) -> Vec<u8> {
     table(*b"SRAT", &[vec![0; 12], entries.concat()].concat())
 }
 

@@ -6,6 +6,8 @@
 mod acpi;
 #[path = "../../../boot/src/map.rs"]
 mod map;
+#[path = "../../../boot/src/smp/processors.rs"]
+mod processors;
 #[path = "../../../boot/src/slit.rs"]
 mod slit;
 #[path = "../../../boot/src/smbios.rs"]
@@ -14,6 +16,7 @@ mod smbios;
 mod srat;
 
 mod affinity;
+mod cpus;
 mod distances;
 mod installed;
 mod places;
