@@ -89,6 +89,18 @@ fn a_recorded_boot_is_searched_and_answered() {
     });
 }
 
+#[test]
+fn a_log_that_says_nothing_makes_a_page_that_says_so() {
+    let Some(browser) = Browser::find() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (log, file) = (folder.path().join("empty.txt"), folder.path().join("page.html"));
+    fs_err::write(&log, "").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bootmem")).arg("explain").arg(log).arg("--html").arg(&file).output();
+    assert_eq!(output.unwrap().status.code(), Some(2));
+    let answer = answer(&browser, &format!("file://{}#0x37000000", file.display()));
+    assert!(answer.contains("Type a physical address"), "{answer}");
+}
+
 /// Has the command explain a recorded boot.
 fn explain(capture: &str, option: &str, file: &Path) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(capture);

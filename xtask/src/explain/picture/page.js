@@ -240,9 +240,9 @@ function evidence({ source, line, text }) {
 }
 
 function fromAddressBar() {
-  const text = decodeURIComponent(location.hash.slice(1));
+  const text = location.hash.slice(1).replaceAll('%20', ' ');
   const address = text.startsWith('term-') ? null : parse(text);
-  if (address === null) return;
+  if (address === null || data.spans.length === 0) return;
   $('address').value = text;
   answer(address);
 }

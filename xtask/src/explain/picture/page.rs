@@ -45,7 +45,7 @@ pub(super) fn page(explanation: &Explanation) -> Markup {
                 main id="main" {
                     div class="columns" {
                         div { (waterfall(explanation)) }
-                        div { (search()) (memory_map(explanation, &map)) (tables::sources(explanation)) }
+                        div { (search(&map)) (memory_map(explanation, &map)) (tables::sources(explanation)) }
                     }
                     div class="columns" {
                         div { (tables::advice(explanation)) (tables::what_if(explanation)) }
@@ -195,9 +195,10 @@ fn evidence(line: &Line) -> Markup {
     }
 }
 
-fn search() -> Markup {
+/// Returns the search, which is hidden if there is nothing to find.
+fn search(map: &Map<'_>) -> Markup {
     html! {
-        section aria-labelledby="who" role="search" {
+        section aria-labelledby="who" role="search" hidden[map.lanes.is_empty()] {
             h2 id="who" { label for="address" { "Who owns an address?" } }
             form id="search" class="search" {
                 input id="address" autocomplete="off" spellcheck="false"
@@ -216,12 +217,12 @@ fn search() -> Markup {
 }
 
 fn memory_map(explanation: &Explanation, map: &Map<'_>) -> Markup {
+    let nothing = map.lanes.is_empty();
     html! {
         section aria-labelledby="map-title" {
             h2 id="map-title" { "Which address is whose" }
-            @if map.lanes.is_empty() {
-                p { "The record says nothing about addresses." }
-            } @else {
+            @if nothing { p { "The record says nothing about addresses." } }
+            div hidden[nothing] {
                 p class="soft" {
                     "Low addresses on top, one column for each step of the boot. "
                     "Heights are compressed, and holes cut short."
@@ -231,22 +232,20 @@ fn memory_map(explanation: &Explanation, map: &Map<'_>) -> Markup {
                     button type="button" id="out" aria-label="Zoom out" { "\u{2212}" }
                     button type="button" id="whole" { "Whole map" }
                 }
-            }
-            div id="map" class="map" tabindex="0" role="group" aria-describedby="map-keys"
-                aria-label="Memory map; as a table below" hidden[map.lanes.is_empty()] {
-                div class="heads" {
-                    @for lane in &map.lanes {
-                        @let (name, what) = words::lane(*lane);
-                        span title=(what) { (linked(name, &explanation.terms)) }
+                div id="map" class="map" tabindex="0" role="group" aria-describedby="map-keys"
+                    aria-label="Memory map; as a table below" {
+                    div class="heads" {
+                        @for lane in &map.lanes {
+                            @let (name, what) = words::lane(*lane);
+                            span title=(what) { (linked(name, &explanation.terms)) }
+                        }
                     }
+                    div id="axis" class="axis" aria-hidden="true" {}
+                    div id="lanes" class="lanes" aria-hidden="true" {
+                        svg height=(MAP) { (map.columns()) line id="mark" x1="0" x2="100%" y1="-9" y2="-9" {} }
+                    }
+                    div id="labels" class="labels" aria-hidden="true" {}
                 }
-                div id="axis" class="axis" aria-hidden="true" {}
-                div id="lanes" class="lanes" aria-hidden="true" {
-                    svg height=(MAP) { (map.columns()) line id="mark" x1="0" x2="100%" y1="-9" y2="-9" {} }
-                }
-                div id="labels" class="labels" aria-hidden="true" {}
-            }
-            @if !map.lanes.is_empty() {
                 p id="map-keys" class="why" {
                     "In the map: + and \u{2212} zoom, arrows move, 0 shows all; "
                     "the wheel zooms once you have pressed the map, or with Ctrl."
