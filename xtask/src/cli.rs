@@ -36,6 +36,8 @@ enum Verb {
     /// Exit status: 0 everything compared is equal, 1 something differs, 2 a log could not be used.
     Replay(ReplayArgs),
     /// Explain where the memory of this or a recorded machine went
+    ///
+    /// Exit status: 0 explained, 2 nothing in the record is about memory, 1 anything else.
     Explain(ExplainArgs),
     /// Check format, lints, features, documentation and dependencies (the tests are `test`)
     Ci,
@@ -144,10 +146,11 @@ pub struct Bootmem {
 #[derive(Debug, Subcommand)]
 enum BootmemVerb {
     /// Explain where the memory of this or a recorded machine went
+    ///
+    /// Exit status: 0 explained, 2 nothing in the record is about memory, 1 anything else.
     Explain(ExplainArgs),
 }
 
-/// Exit status: 0 explained, 2 the record says nothing about memory, 1 anything else.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// A kernel log, a folder of recorded files, - for standard input, an address (0x37000000, 1G) or a word

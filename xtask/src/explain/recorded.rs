@@ -13,6 +13,7 @@ fn folders() -> Vec<PathBuf> {
     let places = captures.unwrap_or_else(|| vec![tests.join("fixtures"), tests.join("explain")]);
     let inside = |place: &PathBuf| fs_err::read_dir(place).unwrap().map(|entry| entry.unwrap().path());
     let mut folders: Vec<PathBuf> = places.iter().flat_map(inside).collect();
+    folders.retain(|path| path.is_dir());
     folders.sort();
     folders
 }
