@@ -260,15 +260,12 @@ $('search').addEventListener('submit', (event) => {
 window.addEventListener('hashchange', fromAddressBar);
 window.addEventListener('popstate', fromAddressBar);
 
-// Light or dark, and paper.
+// Light or dark.
 
 $('theme').addEventListener('click', () => {
   const root = document.documentElement;
   const dark = root.style.colorScheme ? root.style.colorScheme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
   root.style.colorScheme = dark ? 'light' : 'dark';
-});
-window.addEventListener('beforeprint', () => {
-  for (const closed of document.querySelectorAll('details:not([open])')) closed.open = true;
 });
 
 draw();
