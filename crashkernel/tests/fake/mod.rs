@@ -2,6 +2,7 @@
 //! Early memory for tests, and what to look for in a log: the plainest code that does what the contract says.
 #![allow(dead_code, reason = "each test program uses a part")]
 
+pub(crate) mod any;
 pub(crate) mod model;
 
 use handoff::{Bounds, EarlyMemory, Lines, PhysRange, Region, RegionFlags};

@@ -2,6 +2,8 @@
 //! Runs the stage on the bytes of a hand-off.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod any;
+
 use e820::{Error, Sanitize};
 use handoff::{
     Account, EXCHANGE_BYTES, Firmware, GrantError, Handoff, Lines, Machine, MemoryMap, Page, PhysRange, RawEntry,

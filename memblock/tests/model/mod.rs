@@ -2,6 +2,7 @@
 //! The naive model: one entry per 128 bytes of a small space, every question answered by looking at all of them.
 
 pub(crate) mod compare;
+pub(crate) mod ops;
 
 use handoff::{Bounds, Direction, Nid, Region, RegionFlags, Rules};
 use memblock::{Array, Policy};
