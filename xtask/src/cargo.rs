@@ -113,6 +113,15 @@ impl Cargo {
         Ok(())
     }
 
+    /// Runs it and returns what it printed.
+    pub(crate) fn output(self) -> Result<String> {
+        let text = self.to_string();
+        progress::step("Running", &text);
+        let output = self.command().stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {text}"))?;
+        ensure!(output.status.success(), "{text} failed ({})", output.status);
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Runs it and returns the programs it built.
     pub(crate) fn artifacts(self) -> Result<Vec<Artifact>> {
         let text = self.to_string();

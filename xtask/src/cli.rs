@@ -3,7 +3,7 @@
 
 use crate::guest::{Firmware, MachineType, MemorySize};
 use crate::numa::{Distance, Numa};
-use crate::{ci, explain, image, qemu, replay, test};
+use crate::{bench, ci, explain, image, nightly, qemu, replay, test};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -39,6 +39,12 @@ enum Verb {
     ///
     /// Exit status: 0 explained, 2 nothing in the record is about memory, 1 anything else.
     Explain(ExplainArgs),
+    /// Run our benches beside their peers and print one table
+    Bench(BenchArgs),
+    /// Fuzz what reads input and what has a model (nightly compiler)
+    Fuzz(FuzzArgs),
+    /// Run small tests in Miri, which notices undefined behaviour and data races (nightly compiler)
+    Miri(MiriArgs),
     /// Check format, lints, features, documentation and dependencies (the tests are `test`)
     Ci,
 }
@@ -191,6 +197,34 @@ impl From<Colour> for anstream::ColorChoice {
     }
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Only benches with this in their names
+    pub(crate) filter: Option<String>,
+    /// Write the figures to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FuzzArgs {
+    /// Which target [default: all, one after another]
+    pub(crate) target: Option<String>,
+    /// For how long each
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub(crate) seconds: u32,
+    /// Do not install missing tools
+    #[arg(long)]
+    pub(crate) no_install: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MiriArgs {
+    /// Do not install missing tools
+    #[arg(long)]
+    pub(crate) no_install: bool,
+}
+
 /// A stage and what the program in its place does wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct Misbehave {
@@ -277,6 +311,9 @@ pub fn run(cli: &Cli) -> Result<u8> {
         Verb::Test(args) => test::run(args).map(|()| 0),
         Verb::Replay(args) => replay::run(args),
         Verb::Explain(args) => explain::run(args),
+        Verb::Bench(args) => bench::run(args).map(|()| 0),
+        Verb::Fuzz(args) => nightly::fuzz(args).map(|()| 0),
+        Verb::Miri(args) => nightly::miri(args).map(|()| 0),
         Verb::Ci => ci::run().map(|()| 0),
     }
 }

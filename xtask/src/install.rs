@@ -225,7 +225,7 @@ fn privileged(prefix: &[&str], command: &str) -> Result<()> {
 }
 
 /// Prints and runs a command; its output goes to standard error.
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let text = progress::shell(command);
     progress::step("Installing", &text);
     let status = command.stdin(Stdio::null()).stdout(std::io::stderr()).status()?;

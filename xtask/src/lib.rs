@@ -8,6 +8,7 @@
 //! As a library it offers what tests need: [`run_chain`] runs the stages in this process.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod capacity;
 mod cargo;
 mod chain;
@@ -26,6 +27,7 @@ mod image;
 mod install;
 mod iso;
 mod manifest;
+mod nightly;
 mod numa;
 mod outcome;
 mod programs;
