@@ -81,9 +81,15 @@ fn fuzz_one(target: &str, seconds: u32) -> Result<()> {
     fs_err::create_dir_all(&artifacts)?;
     let build = directory.join("build").display().to_string();
     let cargo = Cargo::with_toolchain(NIGHTLY, "fuzz").arg("run").arg("--fuzz-dir").arg("xtask/fuzz");
-    let cargo = cargo.arg("--target-dir").arg(build).arg(target).arg(corpus.display().to_string());
-    // The firmware's tables live for ever, as they do at a boot.
-    let cargo = cargo.env("ASAN_OPTIONS", "detect_leaks=0").last("-rss_limit_mb=8192").last("-max_len=4096");
+    let cargo = cargo
+        .arg("--sanitizer")
+        .arg("none")
+        .arg("--target-dir")
+        .arg(build)
+        .arg(target)
+        .arg(corpus.display().to_string());
+    // Without a sanitizer: there is no unsafe code in what is fuzzed. The firmware's tables live for ever, as at a boot.
+    let cargo = cargo.last("-rss_limit_mb=8192").last("-max_len=4096");
     let cargo = cargo.last(format!("-max_total_time={seconds}")).last("-print_final_stats=1").last("-verbosity=0");
     let done = cargo.last(format!("-artifact_prefix={}/", artifacts.display())).run();
     done.with_context(|| format!("what failed is in {}", artifacts.display()))
@@ -105,6 +111,7 @@ pub(crate) fn miri(args: &MiriArgs) -> Result<()> {
         let cargo = Cargo::with_toolchain(NIGHTLY, "miri").arg("test").package(package).features(features);
         let cargo =
             tests.iter().fold(cargo, |cargo, test| cargo.arg(*test)).env("MIRIFLAGS", "-Zmiri-disable-isolation");
+        let cargo = cargo.env("PROPTEST_CASES", "4");
         // Properties are for fast machines.
         timed(package, || cargo.last("--skip").last("pages_do_what_flags_do").run())?;
     }
