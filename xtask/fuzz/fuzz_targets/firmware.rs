@@ -37,7 +37,7 @@ fn table(signature: [u8; 4], body: &[u8]) -> Vec<u8> {
     table
 }
 
-fn read(tables: Tables, root: u64, entry_bytes: u64) {
+fn read(tables: Tables, root: u64, entry_bytes: usize) {
     let acpi = Acpi { tables, root, entry_bytes };
     let _ = srat::Srat::read(acpi);
     let _ = slit::distances(acpi, &[0, 1, 2, 7]);
