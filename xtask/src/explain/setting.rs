@@ -90,45 +90,37 @@ impl Setting {
 
     /// Returns the setting with RAM added or taken at the top until there is so much of it.
     pub(super) fn with_memory(mut self, bytes: u64) -> Self {
+        let map = &mut self.firmware.map;
         let ram =
             |map: &[RawEntry]| map.iter().filter(|e| e.kind.is_ram()).map(|e| e.size).fold(0, u64::saturating_add);
-        while let Some(excess) = ram(&self.firmware.map).checked_sub(bytes).filter(|excess| *excess > 0) {
-            let of_ram = self.firmware.map.iter_mut().filter(|e| e.kind.is_ram());
-            let Some(top) = of_ram.max_by_key(|e| e.addr) else { break };
-            if top.size > excess {
-                top.size -= excess;
+        while let Some(excess) = ram(map).checked_sub(bytes).filter(|excess| *excess > 0) {
+            let of_ram = map.iter().enumerate().filter(|(_, e)| e.kind.is_ram());
+            let Some((top, _)) = of_ram.max_by_key(|(_, e)| e.addr) else { break };
+            if map[top].size > excess {
+                map[top].size -= excess;
             } else {
-                let at =
-                    self.firmware.map.iter().position(|e| e.kind.is_ram() && e.addr == top_address(&self.firmware.map));
-                at.map(|at| self.firmware.map.remove(at));
+                map.remove(top);
             }
         }
-        let missing = bytes.saturating_sub(ram(&self.firmware.map));
+        let missing = bytes.saturating_sub(ram(map));
         if missing > 0 {
-            const FOUR_GIB: u64 = 4 << 30;
             let end = |e: &RawEntry| e.addr.saturating_add(e.size);
-            // Reserved entries far above, such as those of a bus, are in nobody's way.
-            let taken: Vec<RawEntry> = self.firmware.map.iter().copied().filter(|e| !e.kind.is_ram()).collect();
-            let addr = self.firmware.map.iter().filter(|e| e.kind.is_ram()).map(end).max().unwrap_or(0).max(FOUR_GIB);
-            let size = taken
-                .iter()
-                .map(|e| e.addr)
-                .filter(|a| *a > addr)
-                .min()
-                .map_or(missing, |next| missing.min(next - addr));
-            for (addr, size) in [(addr, size), (1 << 41, missing - size)] {
-                if size > 0 {
-                    _ = self.firmware.map.push(RawEntry { addr, size, kind: MemoryKind::RAM });
-                }
+            let start = map.iter().filter(|e| e.kind.is_ram()).map(end).max().unwrap_or(0).max(FOUR_GIB);
+            // What does not fit below the next reserved range goes above all of them.
+            let next = map.iter().map(|e| e.addr).filter(|addr| *addr > start).min();
+            let size = next.map_or(missing, |next| missing.min(next - start));
+            let above =
+                map.iter().map(end).max().unwrap_or(0).max(start).checked_next_multiple_of(1 << 30).unwrap_or(start);
+            for (addr, size) in [(start, size), (above, missing - size)].into_iter().filter(|(_, size)| *size > 0) {
+                _ = map.push(RawEntry { addr, size, kind: MemoryKind::RAM });
             }
         }
         self
     }
 }
 
-fn top_address(map: &[RawEntry]) -> u64 {
-    map.iter().filter(|e| e.kind.is_ram()).map(|e| e.addr).max().unwrap_or(0)
-}
+/// RAM that does not fit below it goes above.
+const FOUR_GIB: u64 = 4 << 30;
 
 /// Returns the map that the command line is applied to. What MTRRs take away is the firmware's doing, too.
 fn start_map(facts: &Facts<'_>) -> Vec<RawEntry> {
