@@ -74,22 +74,29 @@ fn has_cargo_fuzz() -> bool {
     Command::new("cargo").args(["fuzz", "--version"]).output().is_ok_and(|output| output.status.success())
 }
 
+/// For how long one input may keep a target busy.
+const INPUT_SECONDS: u32 = 10;
+
 fn fuzz_one(target: &str, seconds: u32) -> Result<()> {
     let directory = target_directory().join("fuzz");
     let (corpus, artifacts) = (directory.join("corpus").join(target), directory.join("artifacts").join(target));
     fs_err::create_dir_all(&corpus)?;
     fs_err::create_dir_all(&artifacts)?;
     let build = directory.join("build").display().to_string();
+    let features: &[&str] = if target == "dmesg" { &["xtask"] } else { &[] };
     let cargo = Cargo::with_toolchain(NIGHTLY, "fuzz").arg("run").arg("--fuzz-dir").arg("xtask/fuzz");
     let cargo = cargo
         .arg("--sanitizer")
         .arg("none")
         .arg("--target-dir")
         .arg(build)
+        .features(features)
         .arg(target)
         .arg(corpus.display().to_string());
     // Without a sanitizer: there is no unsafe code in what is fuzzed. The firmware's tables live for ever, as at a boot.
     let cargo = cargo.last("-rss_limit_mb=8192").last("-max_len=4096");
+    // No input takes longer than this; one that does is kept as a failure.
+    let cargo = cargo.last(format!("-timeout={INPUT_SECONDS}"));
     let cargo = cargo.last(format!("-max_total_time={seconds}")).last("-print_final_stats=1").last("-verbosity=0");
     let done = cargo.last(format!("-artifact_prefix={}/", artifacts.display())).run();
     done.with_context(|| format!("what failed is in {}", artifacts.display()))

@@ -5,7 +5,7 @@
 #[path = "../../../crashkernel/tests/fake/mod.rs"]
 mod fake;
 
-use bootmem_fuzz::value;
+use bootmem_fuzz::{value, values};
 use crashkernel::{LookUp, look_up, parse, reserve};
 use handoff::{Ledger, Lines, Rules};
 use proptest::prelude::*;
@@ -25,8 +25,9 @@ fn any_text(bytes: &[u8]) {
 }
 
 fn like_the_model(bytes: &[u8]) {
-    let line = prop_oneof![fake::any::soup(), fake::any::value()];
-    let Some((line, machine, rules)) = value(&(line, fake::any::machine(), fake::any::rules()), bytes) else { return };
+    let Some((setting, words)) = bytes.split_first_chunk() else { return };
+    let (machine, rules) = value(&(fake::any::machine(), fake::any::rules()), *setting);
+    let line = values(&prop_oneof![fake::any::soup(), fake::any::value()], words, 8).join(" ");
     let (mut ours, mut theirs) = (machine.clone(), machine);
     let log = Lines::default();
     let _ = reserve(&line, rules, &mut ours, &Ledger::new(), &log);

@@ -5,17 +5,17 @@
 #[path = "../../../memblock/tests/model/mod.rs"]
 mod model;
 
-use bootmem_fuzz::value;
+use bootmem_fuzz::{value, values};
 use model::Model;
 use model::compare::{compare, compare_pages, compare_queries};
 use model::ops::{apply, empty, op, origin, policy};
-use proptest::collection::vec;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let Some((origin, policy, ops)) = value(&(origin(), policy(), vec(op(), 1..40)), bytes) else { return };
+    let Some((setting, ops)) = bytes.split_first_chunk() else { return };
+    let (origin, policy) = value(&(origin(), policy()), *setting);
     let mut memblock = empty::<2048>(2048, policy);
     let mut model = Model::new(origin, policy);
-    for op in &ops {
+    for op in &values(&op(), ops, 64) {
         apply(&mut memblock, &mut model, op).expect("there is room for everything");
         compare(&memblock, &model);
     }
