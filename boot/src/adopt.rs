@@ -2,19 +2,12 @@
 //! Takes over the live allocator that the last stage left, moves boot into it and gives back what only the boot needed.
 
 use crate::chain::Outcome;
-use crate::paging::{AddressSpace, MapError, Rights, Who};
+use crate::paging::{AddressSpace, MapError};
 use crate::phys;
-use crate::pool::Pool;
-use buddy::{Buddy, Distances};
+use buddy::{Buddy, Distances, FrameMap};
 use core::fmt;
-use handoff::{
-    Blocks, FRAME_BYTES, Frame, Image, Ledger, MAX_NODES, NodeDistances, Owner, Page, PhysRange, SECTION_BYTES,
-    SectionRun,
-};
+use handoff::{Blocks, FRAME_BYTES, Image, Ledger, MAX_NODES, NodeDistances, Owner, PhysRange};
 use x86_64::structures::paging::{FrameAllocator, PhysFrame, Size4KiB};
-
-/// Where boot maps the descriptors, one block after the other.
-const DESCRIPTORS: u64 = 0xffff_c000_0000_0000;
 
 /// The allocator, boot's own account and what boot holds of it.
 #[derive(Debug)]
@@ -37,11 +30,10 @@ pub(crate) enum AdoptError {
     Buddy(buddy::Error),
     /// So many frames are managed, and not free.
     InUse(u64),
-    /// A block is on a free list, and it is not free.
-    NotFree {
-        start: u64,
-        order: u8,
-    },
+    /// Memory is free, and was not before.
+    NotFree(PhysRange),
+    /// The tables lie in so many places.
+    Tables(usize),
     Account(handoff::Full),
 }
 
@@ -51,9 +43,8 @@ impl fmt::Display for AdoptError {
             Self::Map(error) => write!(f, "{error}"),
             Self::Buddy(error) => write!(f, "{error}"),
             Self::InUse(frames) => write!(f, "{frames} frames are taken already, by nobody"),
-            Self::NotFree { start, order } => {
-                write!(f, "the block of order {order} at {start:#x} is on a free list, and was not free before")
-            }
+            Self::NotFree(range) => write!(f, "{range} is called free, and a part of it was not free before"),
+            Self::Tables(places) => write!(f, "its tables lie in {places} places"),
             Self::Account(error) => write!(f, "{error}"),
         }
     }
@@ -63,33 +54,29 @@ impl fmt::Display for AdoptError {
 ///
 /// # Errors
 /// What does not fit together.
+#[inline(never)] // the allocator is large: what it is made of is to leave the stack at once
 pub(crate) fn adopt(
     Outcome { zones, blocks, .. }: &Outcome,
-    mut space: AddressSpace,
     ram_end: u64,
     giant_pages: bool,
     images: &[Image],
-    mut pool: Pool,
 ) -> Result<Kernel, AdoptError> {
-    map_descriptors(&mut space, &zones.descriptors, &mut pool)?;
-    let bytes: u64 = zones.descriptors.iter().map(|range| range.size()).sum();
-    // SAFETY: (1) The descriptors have just been mapped here, one block after the other, in whole pages, so that `Page` is
-    // aligned. (2) They are memory that the ledger gives to descriptors alone; the stage that wrote them has ended, and
-    // boot touches them only through this slice. (3) Any bytes are a valid `Page`.
-    let pages =
-        unsafe { core::slice::from_raw_parts_mut(DESCRIPTORS as *mut Page, bytes as usize / size_of::<Page>()) };
-    let mut buddy = Buddy::attach(pages, zones).map_err(AdoptError::Buddy)?;
+    let [tables] = zones.tables[..] else { return Err(AdoptError::Tables(zones.tables.len())) };
+    // SAFETY: they are RAM, so that the direct map shows them, in this address space and in the next; the ledger gives them
+    // to the allocator's tables alone. The stage that wrote them has ended, and boot touches them only through this slice.
+    let bytes = unsafe { phys::bytes_mut(tables) };
+    let mut buddy = Buddy::attach(bytes, zones).map_err(AdoptError::Buddy)?;
+    buddy.set_growth(frame_maps);
     set_distances(&mut buddy, &zones.distances).map_err(AdoptError::Buddy)?;
     buddy.validate().map_err(AdoptError::Buddy)?;
-    check_free(&buddy, blocks)?;
+    check_free(&buddy, blocks, tables)?;
 
     // From here on page tables come from the allocator itself, so that the pool can go.
     let mut frames = Counted { buddy: &mut buddy, frames: 0 };
-    let mut own = AddressSpace::boot(ram_end, giant_pages, &mut frames).map_err(AdoptError::Map)?;
-    map_descriptors(&mut own, &zones.descriptors, &mut frames)?;
+    let own = AddressSpace::boot(ram_end, giant_pages, &mut frames).map_err(AdoptError::Map)?;
     let tables = frames.frames * FRAME_BYTES;
-    // SAFETY: made by `AddressSpace::boot`; its tables are allocated frames that are never freed. The descriptors are
-    // mapped where they were, so `pages` stays valid.
+    // SAFETY: made by `AddressSpace::boot`; its tables are allocated frames that are never freed. The direct map is as it
+    // was, so that `bytes` stays valid.
     unsafe { own.activate() };
 
     let mut kernel = Kernel { buddy, ledger: zones.ledger.clone(), returned: 0, tables, space: own };
@@ -121,41 +108,25 @@ fn set_distances(buddy: &mut Buddy<'_>, distances: &NodeDistances) -> Result<(),
     buddy.set_distances(&nodes[..count], Distances::new(count, distances.rows())?)
 }
 
-fn map_descriptors(
-    space: &mut AddressSpace,
-    blocks: &[PhysRange],
-    frames: &mut dyn FrameAllocator<Size4KiB>,
-) -> Result<(), AdoptError> {
-    let mut at = DESCRIPTORS;
-    for block in blocks {
-        space.map(*block, at, Rights::Data, Who::Boot, frames).map_err(AdoptError::Map)?;
-        at += block.size();
-    }
-    Ok(())
+/// Makes frame maps of frames that the allocator took from itself.
+fn frame_maps(range: PhysRange) -> Option<&'static mut [FrameMap]> {
+    // SAFETY: the allocator manages nothing but RAM, which the direct map shows, and gave these frames to nobody.
+    let bytes = unsafe { phys::bytes_mut(range) };
+    bytemuck::try_cast_slice_mut(bytes).ok()
 }
 
 /// Checks that the allocator has exactly its free blocks to give, and that each was free memory in the hand-off before.
-fn check_free(buddy: &Buddy<'_>, blocks: &Blocks) -> Result<(), AdoptError> {
-    for zone in buddy.zones() {
+fn check_free(buddy: &Buddy<'_>, blocks: &Blocks, tables: PhysRange) -> Result<(), AdoptError> {
+    for (index, zone) in buddy.zones().iter().enumerate() {
         if zone.free() != zone.managed {
             return Err(AdoptError::InUse(zone.managed - zone.free()));
         }
-        for (order, area) in (0..).zip(&zone.free_area) {
-            let mut head = area.head;
-            while let Some(start) = address(buddy.sections(), head) {
-                let block = PhysRange::from_size(start, FRAME_BYTES << order).filter(|block| blocks.is_free(*block));
-                let block = block.ok_or(AdoptError::NotFree { start, order })?;
-                head = buddy.page(phys::frame(block.start())).map_or(Frame::NONE, |page| page.next);
-            }
+        let mut free = buddy.free_ranges(index);
+        if let Some(range) = free.find(|range| blocks.free_bytes(*range) != range.size() || range.overlaps(tables)) {
+            return Err(AdoptError::NotFree(range));
         }
     }
     Ok(())
-}
-
-/// Returns the address of the frame that a descriptor describes, if there is such a descriptor.
-fn address(sections: &[SectionRun], frame: Frame) -> Option<u64> {
-    let run = sections.iter().rev().find(|run| run.first_frame <= frame).filter(|_| frame != Frame::NONE)?;
-    Some(u64::from(run.first_section) * SECTION_BYTES + u64::from(frame.0 - run.first_frame.0) * FRAME_BYTES)
 }
 
 /// The allocator as a source of page tables, counting.

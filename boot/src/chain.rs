@@ -11,9 +11,7 @@ use crate::pool::Pool;
 use crate::program::Loaded;
 use crate::runner::{self, End, Run};
 use core::fmt::{self, Write};
-use handoff::{
-    Blocks, Crash, DecodeError, EXCHANGE_BYTES, Frames as FramesHandoff, PhysRange, StageId, Zones, decode, encode,
-};
+use handoff::{Blocks, Crash, DecodeError, EXCHANGE_BYTES, Frames as FramesHandoff, StageId, Zones, decode, encode};
 use heapless::Vec;
 
 /// What the chain leaves.
@@ -96,10 +94,7 @@ fn stage(
 
 /// What a stage's input proves about memory.
 #[derive(Default)]
-struct Proof {
-    blocks: Option<Blocks>,
-    descriptors: Vec<PhysRange, { handoff::DESCRIPTOR_BLOCKS }>,
-}
+struct Proof(Option<Blocks>);
 
 impl Proof {
     #[inline(never)] // hand-offs are large: they are to leave the stack at once
@@ -107,15 +102,15 @@ impl Proof {
         let mut proof = Self::default();
         match program.stage {
             _ if !program.may_ask_for_grants => {}
-            StageId::MEMMAP => proof.blocks = Some(decode::<Crash>(input)?.blocks),
-            StageId::BUDDY => proof.descriptors = decode::<FramesHandoff>(input)?.descriptors,
+            StageId::MEMMAP => proof.0 = Some(decode::<Crash>(input)?.blocks),
+            StageId::BUDDY => proof.0 = Some(decode::<FramesHandoff>(input)?.blocks),
             _ => {}
         }
         Ok(proof)
     }
 
     fn may(&self) -> May<'_> {
-        self.blocks.as_ref().map_or(May::Only(&self.descriptors), May::Free)
+        self.0.as_ref().map_or(May::Nothing, May::Free)
     }
 }
 

@@ -67,8 +67,9 @@ pub(crate) fn check(
         StageId::BUDDY => {
             let (zones, frames) = (read::<Zones>(output)?, read::<Frames>(input)?);
             carried_on(&frames.blocks.ledger, &zones.ledger)?;
-            let granted = zones.descriptors == granted && zones.descriptors == frames.descriptors;
-            unless(!granted, "its descriptors are not what it was granted")?;
+            let own = granted.iter().all(|range| owns(&zones.ledger, Owner::FRAME_MAPS, *range));
+            unless(zones.tables != granted || !own, "its tables are not what it was granted, or not in its account")?;
+            unless(zones.descriptors != frames.descriptors, "its descriptors are not those of its input")?;
             let same = zones.sections == frames.sections && zones.zones.iter().map(|z| &z.span).eq(&frames.zones);
             unless(!same, "its zones and sections are not those of its input")?;
             unless(zones.distances != frames.blocks.distances, "its distances are not those of its input")

@@ -101,7 +101,13 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 #[panic_handler]
 fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
     if !PANICKED.swap(true, Ordering::AcqRel) {
-        say!("boot: {}{info}", smp::Here);
+        #[cfg(feature = "smp")]
+        say!("boot: {}", info.message());
+        // Where, and not why: the words of every panic that there can be would be 7 KiB of the 128 that the usual program may have.
+        match info.location() {
+            Some(place) => say!("boot: {}panicked at {}:{}", smp::Here, place.file(), place.line()),
+            None => say!("boot: {}panicked", smp::Here),
+        }
         port::exit(port::Exit::FailedCheck);
     }
     port::stop()

@@ -22,8 +22,8 @@ pub(crate) struct Grants<'a> {
 pub(crate) enum May<'a> {
     /// Whatever is memory and not reserved.
     Free(&'a Blocks),
-    /// Exactly these ranges, perhaps none.
-    Only(&'a [PhysRange]),
+    /// Nothing.
+    Nothing,
 }
 
 impl<'a> Grants<'a> {
@@ -39,12 +39,12 @@ impl<'a> Grants<'a> {
     pub(crate) fn check(&mut self, range: PhysRange) -> Result<(), &'static str> {
         let proved = match self.may {
             May::Free(blocks) => blocks.is_free(range),
-            May::Only(ranges) => ranges.contains(&range),
+            May::Nothing => false,
         };
         if self.known.is_taken(range) {
             Err("it belongs to boot or to another stage")
         } else if !proved {
-            Err("its input does not prove that it is free or its own")
+            Err("its input does not prove that it is free")
         } else if self.granted.iter().any(|other| other.overlaps(range)) {
             Err("it has it already")
         } else {

@@ -44,7 +44,7 @@ use port::Exit;
 use report::Ticks;
 
 /// Bytes of boot's stack: hand-offs are large and pass through it by value, and so is the allocator's front for all CPUs.
-const STACK_BYTES: usize = if cfg!(feature = "smp") { 1 << 20 } else { 512 << 10 };
+const STACK_BYTES: usize = if cfg!(feature = "smp") { 4 << 20 } else { 1 << 20 };
 
 core::arch::global_asm!(include_str!("entry.s"), stack_bytes = const STACK_BYTES);
 
@@ -100,7 +100,7 @@ fn boot(information: u64) -> Result<(), Exit> {
     let outcome = chain::run(&loader.programs, with).map_err(stage_failed)?;
 
     let pool_peak_bytes = pool.peak_bytes();
-    let mut kernel = adopt::adopt(&outcome, space, ram_end, cpu.giant_pages, &firmware.images, pool)
+    let mut kernel = adopt::adopt(&outcome, ram_end, cpu.giant_pages, &firmware.images)
         .map_err(|error| failed(format_args!("what the last stage left: {error}")))?;
     let adopted = clock::ticks();
     let proof = self_test::run(&mut kernel.buddy).map_err(failed)?;

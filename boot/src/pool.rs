@@ -8,7 +8,7 @@ use handoff::{FRAME_BYTES, PhysRange, RawEntry};
 use x86_64::structures::paging::{FrameAllocator, PhysFrame, Size4KiB};
 
 /// Bytes for one running stage and the exchange buffers.
-const STAGE_BYTES: u64 = 1 << 20;
+const STAGE_BYTES: u64 = 5 << 18;
 
 /// The pool. What was taken last can be put back.
 #[derive(Debug)]

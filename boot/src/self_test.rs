@@ -110,7 +110,7 @@ fn words(block: &Block) -> impl Iterator<Item = (&'static mut u64, u64)> {
 
 /// Returns the number of free blocks by zone and order.
 fn free_blocks(buddy: &Buddy<'_>) -> Vec<[u64; ORDERS], { handoff::MAX_ZONES }> {
-    buddy.zones().iter().map(|zone| zone.free_area.map(|area| area.blocks)).collect()
+    buddy.zones().iter().map(handoff::ZoneState::free_blocks).collect()
 }
 
 /// A xorshift generator: the same numbers in every boot.

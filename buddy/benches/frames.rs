@@ -5,10 +5,10 @@
 //! `FrameAllocator`, `frame_alloc` its bitmap allocator with a summary. Divan prints the time of one call of a function, which handles
 //! [`FRAMES`] frames but for `pair`.
 
-use buddy::{Buddy, Cpu, Request, Shared};
+use buddy::{Buddy, Cpu, FrameMap, Mode, Piece, Plan, Request, Shared};
 use divan::{Bencher, black_box};
 use frame_alloc::{PageSize, PhysicalAllocator, Provenance, RegionInit, SummaryBuddyAllocator};
-use handoff::{Frame, FrameState, Page, PhysRange, SectionRun, ZoneKind, ZoneSpan};
+use handoff::{Region, ZoneKind, ZoneSpan};
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicU8;
 use x86_64::PhysAddr;
@@ -41,7 +41,7 @@ impl Allocator for Buddy<'static, 1> {
     }
 }
 
-impl Allocator for Cpu<'static, 'static, 1, 1> {
+impl Allocator for Cpu<'static, 'static, 'static, 1, 1> {
     fn allocate(&mut self, order: u8) -> u64 {
         number(self.allocate_with(Request::order(order)).unwrap())
     }
@@ -91,12 +91,14 @@ impl Allocator for Summary {
 }
 
 fn ours() -> Buddy<'static, 1> {
-    let pages = vec![Page::new(ZoneKind::NORMAL, 0, FrameState::Body); FRAMES].leak();
-    let sections = [SectionRun { first_section: 32, sections: 8, first_frame: Frame(0) }];
+    let memory = [Region { nid: 0.into(), ..Region::new(START * 4096, FRAMES as u64 * 4096) }];
     let (spanned, present) = (FRAMES as u64, FRAMES as u64);
     let zones = [ZoneSpan { node: 0, kind: ZoneKind::NORMAL, start_pfn: START, spanned, present }];
-    let mut buddy = Buddy::new(pages, &sections, &zones).unwrap();
-    buddy.hand_over_range(PhysRange::from_size(START * 4096, FRAMES as u64 * 4096).unwrap()).unwrap();
+    let plan = Plan::new(&memory, &[], &zones, Mode::Eager).unwrap();
+    let pieces = vec![Piece::UNUSED; plan.pieces()].leak();
+    let maps = vec![FrameMap::UNUSED; plan.maps()].leak();
+    let mut buddy = Buddy::new(&plan, pieces, maps).unwrap();
+    buddy.hand_over(&memory, &[]).unwrap();
     buddy
 }
 
@@ -104,9 +106,10 @@ fn make(name: &str) -> Box<dyn Allocator> {
     match name {
         "plain" => Box::new(ours()),
         "cpu" => {
-            let marks = (0..FRAMES).map(|_| AtomicU8::new(0)).collect::<Vec<_>>().leak();
-            let shared: &'static Shared<'static, 1, 1> =
-                Box::leak(Box::new(Shared::new(Box::leak(Box::new(ours())), marks).unwrap()));
+            let buddy = Box::leak(Box::new(ours()));
+            let marks = (0..buddy.marks()).map(|_| AtomicU8::new(0)).collect::<Vec<_>>().leak();
+            let shared: &'static Shared<'static, 'static, 1, 1> =
+                Box::leak(Box::new(Shared::new(buddy, marks).unwrap()));
             Box::new(shared.cpu(0).unwrap())
         }
         "buddy_system_allocator" => {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Taking a block.
 
-use crate::allocator::pfn;
+use crate::allocator::{pfn, physical};
 use crate::exact::frame_range;
-use crate::pages::Pages;
+use crate::map::Block;
+use crate::online::Means;
 use crate::request::Content;
-use crate::search::find_block;
-use crate::sections::Sections;
-use crate::zone::{self, smallest};
-use crate::{Buddy, Error, Request, Statistics, Watermarks};
-use handoff::{Frame, PhysRange, ZoneState};
+use crate::tree::Leaf;
+use crate::zone::{Zone, corrupt, smallest};
+use crate::{Buddy, Error, Fault, Request, Statistics, Watermarks};
+use handoff::{PhysRange, SECTION_FRAMES, ZoneState};
 use x86_64::structures::paging::PhysFrame;
 
 impl<const Z: usize> Buddy<'_, Z> {
@@ -20,7 +20,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] or [`Error::BelowWatermark`], with the largest free order and the free frames;
-    /// [`Error::Order`] for more than 10.
+    /// [`Error::Order`] for more than 10; [`Error::NoMap`] if a section would have to be split and there is no map for it.
     #[inline]
     pub fn allocate(&mut self, order: u8) -> Result<PhysFrame, Error> {
         self.allocate_with(Request::order(order))
@@ -34,8 +34,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     /// As [`allocate`](Self::allocate), and [`Error::CannotZero`].
     #[inline]
     pub fn allocate_with(&mut self, request: Request) -> Result<PhysFrame, Error> {
-        let block = self.take(request)?;
-        let frame = self.physical(block);
+        let frame = physical(self.take(request)?.1);
         if request.content == Content::Zero {
             self.finish(request, block_range(frame, request.order)?)?;
         }
@@ -65,32 +64,39 @@ impl<const Z: usize> Buddy<'_, Z> {
         Ok(())
     }
 
-    /// Takes a block off its list and splits it until it is of the order wanted.
+    /// Takes a block out of the first zone that may give one; returns the zone and the number of the first frame.
     ///
     /// Linux: `get_page_from_freelist`, for the fast path and once more for the slow one (6.1).
-    pub(crate) fn take(&mut self, request: Request) -> Result<Frame, Error> {
+    #[inline]
+    pub(crate) fn take(&mut self, request: Request) -> Result<(usize, u64), Error> {
         request.check()?;
         self.can_fill(request)?;
-        let Self { pages, zones, zonelist, sections, watermarks, .. } = self;
-        let mut found = None;
+        let Self { zones, states, zonelist, runs, watermarks, growth, .. } = self;
+        let (mut found, mut no_map) = (None, None);
         'passes: for pass in [Pass::Fast, Pass::Slow] {
             for zone in zonelist.candidates(request) {
-                let (state, marks) = (&mut zones[zone], &watermarks[zone]);
-                if let Some(frame) = take_from(pages, sections, state, marks, request, pass)? {
-                    found = Some((zone, frame));
-                    break 'passes;
+                let means = Means::new(zone, runs, *growth);
+                match zones[zone].take_as(&mut states[zone], means, &watermarks[zone], request, pass) {
+                    Ok(Some(pfn)) => {
+                        found = Some((zone, pfn));
+                        break 'passes;
+                    }
+                    Ok(None) => {}
+                    // Another zone may have what needs no map.
+                    Err(Error::NoMap) => no_map = Some(Error::NoMap),
+                    Err(error) => return Err(error),
                 }
             }
         }
-        let Some((zone, frame)) = found else { return Err(self.out_of_memory(request)) };
+        let Some((zone, pfn)) = found else { return Err(no_map.unwrap_or_else(|| self.out_of_memory(request))) };
         self.count(zone, request);
-        Ok(frame)
+        Ok((zone, pfn))
     }
 
     #[cold]
     pub(crate) fn out_of_memory(&self, request: Request) -> Error {
         let mut allowed = Statistics::default();
-        self.zonelist.candidates(request).for_each(|z| allowed += (&self.zones[z]).into());
+        self.zonelist.candidates(request).for_each(|z| allowed += (&self.states[z]).into());
         refusal(request, &allowed)
     }
 }
@@ -121,36 +127,53 @@ pub(crate) enum Pass {
     Slow,
 }
 
-/// Takes a block from a zone if it has one and may give it.
-#[inline(always)]
-pub(crate) fn take_from(
-    pages: &mut Pages<'_>,
-    sections: &Sections,
-    zone: &mut ZoneState,
-    marks: &Watermarks,
-    request: Request,
-    pass: Pass,
-) -> Result<Option<Frame>, Error> {
-    let mark = match pass {
-        Pass::Fast => Some(marks.low),
-        Pass::Slow => marks.mark(request.priority),
-    };
-    let block = request.order.max(request.align_order);
-    if (request.anywhere() && smallest(zone, block).is_none())
-        || !above_mark(zone, marks, request, 1 << request.order, mark)
-    {
-        return Ok(None);
+impl<'a> Zone<'a> {
+    /// Takes a block from the zone if it has one and may give it; returns the number of the first frame.
+    #[inline]
+    pub(crate) fn take_as(
+        &mut self,
+        state: &mut ZoneState,
+        means: Means<'_, 'a>,
+        marks: &Watermarks,
+        request: Request,
+        pass: Pass,
+    ) -> Result<Option<u64>, Error> {
+        let mark = match pass {
+            Pass::Fast => Some(marks.low),
+            Pass::Slow => marks.mark(request.priority),
+        };
+        let block = request.order.max(request.align_order);
+        let in_maps = smallest(state, block);
+        if (request.anywhere() && in_maps.is_none() && state.dormant.count == 0)
+            || !above_mark(state, marks, request, 1 << request.order, mark)
+        {
+            return Ok(None);
+        }
+        if !request.anywhere() {
+            return self.take_inside(state, means, request);
+        }
+        let from = match in_maps {
+            Some(from) => from,
+            None => {
+                self.wake_any(state, means)?;
+                let Some(from) = smallest(state, block) else { return Ok(None) };
+                from
+            }
+        };
+        let pfn = self.take_from(state, from, block)?;
+        // What damaged maps give must be the zone's all the same.
+        let place = means.runs.place(pfn)?;
+        if place.zone != means.zone {
+            return Err(corrupt(pfn, Fault::Zone));
+        }
+        if block > request.order {
+            let number = self.pieces.get(place.piece as usize).map_or(handoff::NONE, |piece| piece.map());
+            let start = (pfn % SECTION_FRAMES) as u32;
+            let taken = Block { start, order: block, leaf: Leaf::Allocated };
+            self.trim(state, number, taken, start + (1 << request.order))?;
+        }
+        Ok(Some(pfn))
     }
-    if !request.anywhere() {
-        let Some((found, order, start)) = find_block(pages, sections, zone, request) else { return Ok(None) };
-        zone::carve(pages, zone, found, order, start.0..start.0 + (1 << request.order))?;
-        return Ok(Some(start));
-    }
-    let taken = zone::take(pages, zone, block)?;
-    if let Some(frame) = taken.filter(|_| block > request.order) {
-        zone::trim(pages, zone, frame, block, 1 << request.order)?;
-    }
-    Ok(taken)
 }
 
 /// Returns whether a zone may give so many frames, as far as its watermarks go.

@@ -2,162 +2,217 @@
 //! The allocator and how it comes to life.
 
 use crate::node::Counters;
-use crate::pages::{Pages, page};
-use crate::sections::Sections;
+use crate::online::{Growth, Means};
+use crate::piece::Piece;
+use crate::runs::{MAX_PFN, Place, Runs};
+use crate::shares::Shares;
+use crate::tree::Leaf;
+use crate::zone::{Found, Zone};
 use crate::zonelist::Zonelist;
-use crate::{Error, Watermarks};
+use crate::{Counter, Error, FrameMap, Mode, Plan, Watermarks};
 use core::fmt;
-use handoff::{
-    FRAME_BYTES, Frame, FrameState, FreeArea, MAX_ORDER, MAX_ZONES, ORDERS, Page, PhysRange, SectionRun, ZoneSpan,
-    ZoneState,
-};
+use handoff::{FRAME_BYTES, MAX_ORDER, MAX_ZONES, MapShare, PhysRange, Run, ZoneSpan, ZoneState};
 use heapless::Vec;
+use x86_64::PhysAddr;
 use x86_64::structures::paging::PhysFrame;
 
-/// The page-frame allocator: at most `Z` zones over one array of descriptors.
+/// The page-frame allocator: at most `Z` zones.
 ///
 /// # Invariants
-/// Every frame of memory is reserved, or not handed over, or in exactly one block. Only the first frame of a block says so
-/// ([`FrameState::Free`] or [`FrameState::Allocated`], with the order); the others are [`FrameState::Body`]. A block starts at a multiple
-/// of its size and lies in one zone of one node. A free block is on the list of its zone and order; no two free buddies
-/// below the largest order are left unmerged. A zone's managed frames are those in its blocks.
-/// [`validate`](Self::validate) checks all of it.
+/// Every frame of memory is kept (reserved, or not handed over), or in exactly one block. A block starts at a multiple of its
+/// size and lies in one zone of one node; no two free buddies below the largest order are left unmerged. A section of which a
+/// zone has all, and which is free or allocated as a whole, needs no [`FrameMap`]. A zone's managed frames are those
+/// in its blocks and those that hold its own maps. [`validate`](Self::validate) checks all of it.
 ///
 /// Linux: `struct zone`, `mm/page_alloc.c` (6.1).
 pub struct Buddy<'a, const Z: usize = MAX_ZONES> {
-    pub(crate) pages: Pages<'a>,
-    pub(crate) zones: Vec<ZoneState, Z>,
+    pub(crate) states: Vec<ZoneState, Z>,
+    pub(crate) zones: Vec<Zone<'a>, Z>,
+    pub(crate) runs: Runs,
     pub(crate) zonelist: Zonelist<Z>,
-    pub(crate) sections: Sections,
     pub(crate) watermarks: Vec<Watermarks, Z>,
     pub(crate) counters: Vec<Counters, Z>,
     pub(crate) zero: Option<fn(PhysRange)>,
+    pub(crate) growth: Option<Growth<'a>>,
+    pub(crate) mode: Mode,
     pub(crate) refused: u64,
 }
 
 impl<'a, const Z: usize> Buddy<'a, Z> {
     /// Returns an allocator that has nothing to give yet: [`hand_over`](Self::hand_over) follows.
     ///
-    /// `pages` are the descriptors of the sections' frames, one after another; their states are
-    /// [`Hole`](FrameState::Hole), [`Reserved`](FrameState::Reserved) or [`Body`](FrameState::Body). There may be fewer than
-    /// frames, in multiples of 1024: then the end of the last section is absent.
+    /// The tables are as large as the plan says, or larger; what is in them does not matter. Maps beyond the plan are for later.
     ///
     /// # Errors
-    /// [`Error::Section`], [`Error::Descriptors`], [`Error::Zone`] or [`Error::Capacity`] if the tables do not fit together.
-    pub fn new(pages: &'a mut [Page], sections: &[SectionRun], spans: &[ZoneSpan]) -> Result<Self, Error> {
-        let zonelist = Zonelist::new(spans.iter())?;
-        let empty = |span: &ZoneSpan| ZoneState { span: *span, managed: 0, free_area: [FreeArea::EMPTY; ORDERS] };
-        let sections = Sections::new(sections, pages.len())?;
-        Ok(Self::from_tables(pages, spans.iter().map(empty).collect(), zonelist, sections))
+    /// [`Error::Tables`] if the tables are too small; what the plan's zones can be wrong about.
+    pub fn new(plan: &Plan<Z>, pieces: &'a mut [Piece], maps: &'a mut [FrameMap]) -> Result<Self, Error> {
+        let needed = (plan.pieces(), plan.maps());
+        let given = (pieces.len(), maps.len());
+        if given.0 < needed.0 || given.1 < needed.1 {
+            return Err(Error::Tables { pieces: needed.0, maps: needed.1 });
+        }
+        // What is more than needed goes to the zone that may need it most.
+        let mut extra = (given.1 - needed.1) as u32;
+        let most = plan.zones.iter().map(|zone| zone.state.used_pieces).max();
+        let (mut states, mut shares) = (Vec::<ZoneState, Z>::new(), Vec::<MapShare, Z>::new());
+        for (zone, planned) in (0..).zip(&plan.zones) {
+            let more = if Some(planned.state.used_pieces) == most { core::mem::take(&mut extra) } else { 0 };
+            let share = MapShare { zone, maps: planned.maps + more, own: None };
+            let _ = (states.push(planned.state), shares.push(share)); // as many as the plan has, which has as much room
+        }
+        let pieces = &mut pieces[..needed.0];
+        pieces.fill(Piece::UNUSED);
+        Self::assembled(plan.mode, pieces, maps, &states, plan.runs.as_slice(), &shares)
     }
 
-    /// Returns the allocator that left these tables and descriptors, in time proportional to the number of zones.
+    /// Returns the allocator that left these tables, in time proportional to the number of zones and runs.
     ///
-    /// The descriptors are believed, but wrong ones are found when they are used ([`Error::Corrupt`]);
-    /// [`validate`](Self::validate) finds them all at once.
+    /// What is in pieces and maps is believed, but what is wrong is found when it is used ([`Error::Corrupt`]);
+    /// [`validate`](Self::validate) finds all of it at once.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and [`Error::Count`] if a zone has more free frames than it manages, or manages more than
-    /// there are.
-    pub fn from_parts(pages: &'a mut [Page], sections: &[SectionRun], zones: &[ZoneState]) -> Result<Self, Error> {
-        let zonelist = Zonelist::new(zones.iter().map(|zone| &zone.span))?;
-        for zone in zones {
+    /// [`Error::Zone`], [`Error::Run`], [`Error::Tables`] or [`Error::Capacity`] if the tables do not fit together;
+    /// [`Error::Count`] if a zone has more free frames than it manages, or manages more than there are.
+    pub fn from_parts(
+        pieces: &'a mut [Piece],
+        maps: &'a mut [FrameMap],
+        states: &[ZoneState],
+        runs: &[Run],
+        shares: &[MapShare],
+    ) -> Result<Self, Error> {
+        Self::assembled(Mode::Lazy, pieces, maps, states, runs, shares)
+    }
+
+    /// Returns the allocator of these tables in one place: it is too large to be moved needlessly.
+    fn assembled(
+        mode: Mode,
+        pieces: &'a mut [Piece],
+        maps: &'a mut [FrameMap],
+        states: &[ZoneState],
+        runs: &[Run],
+        shares: &[MapShare],
+    ) -> Result<Self, Error> {
+        let zonelist = Zonelist::new(states.iter().map(|zone| &zone.span))?;
+        for zone in states {
             let ZoneSpan { node, kind, present, .. } = zone.span;
             let (kept, counted) =
                 if zone.managed > present { (zone.managed, present) } else { (zone.managed, zone.free()) };
             if counted > kept || kept > present {
-                return Err(Error::Count { node, kind, what: crate::Counter::Managed, kept, counted });
+                return Err(Error::Count { node, kind, what: Counter::Managed, kept, counted });
             }
         }
-        let sections = Sections::new(sections, pages.len())?;
-        Ok(Self::from_tables(pages, zones.iter().copied().collect(), zonelist, sections))
+        let total =
+            |numbers: &mut dyn Iterator<Item = u32>| numbers.fold(0, |sum: usize, n| sum.saturating_add(n as usize));
+        let needed = Error::Tables {
+            pieces: total(&mut states.iter().map(|zone| zone.pieces)),
+            maps: total(&mut shares.iter().map(|share| share.maps)),
+        };
+        let mut zones = Vec::<Zone<'a>, Z>::new();
+        let mut rest = pieces;
+        for state in states {
+            let (own, after) = rest.split_at_mut_checked(state.pieces as usize).ok_or(needed)?;
+            let zone = Zone { pieces: own, maps: Shares::new() };
+            zones.push(zone).map_err(|_| Error::Capacity { capacity: Z })?;
+            rest = after;
+        }
+        let mut rest = maps;
+        for share in shares {
+            let (own, after) = rest.split_at_mut_checked(share.maps as usize).ok_or(needed)?;
+            let zone = zones.get_mut(usize::from(share.zone)).ok_or(needed)?;
+            zone.maps.push(own, share.own)?;
+            rest = after;
+        }
+        Ok(Self {
+            states: states.iter().copied().collect(),
+            zones,
+            runs: Runs::checked(runs, states)?,
+            zonelist,
+            watermarks: states.iter().map(|_| Watermarks::NONE).collect(),
+            counters: states.iter().map(|_| Counters::default()).collect(),
+            zero: None,
+            growth: None,
+            mode,
+            refused: 0,
+        })
     }
 
-    fn from_tables(pages: &'a mut [Page], zones: Vec<ZoneState, Z>, zonelist: Zonelist<Z>, sections: Sections) -> Self {
-        let watermarks = zones.iter().map(|_| Watermarks::NONE).collect();
-        let counters = zones.iter().map(|_| Counters::default()).collect();
-        Self { pages: Pages::new(pages), zones, zonelist, sections, watermarks, counters, zero: None, refused: 0 }
+    /// Sets the function that makes frame maps of frames, for sections that need one when there is none left.
+    ///
+    /// It is called with whole frames that nobody else has, maps them and returns them as `range.size() / 9216` maps, or `None` if it
+    /// cannot; then they are free again. It must not call this allocator.
+    pub fn set_growth(&mut self, growth: fn(PhysRange) -> Option<&'a mut [FrameMap]>) {
+        self.growth = Some(growth);
     }
 
-    /// Returns the zones with their free lists: with the sections and the descriptors the whole state.
+    /// Returns the zones: with the runs, the shares and the tables the whole state.
     #[must_use]
     pub fn zones(&self) -> &[ZoneState] {
-        &self.zones
+        &self.states
     }
 
-    /// Returns the present sections.
+    /// Returns all memory, as runs of frames of one zone.
     #[must_use]
-    pub fn sections(&self) -> &[SectionRun] {
-        self.sections.runs()
+    pub fn runs(&self) -> &[Run] {
+        self.runs.as_slice()
     }
 
-    /// Returns the descriptor of a frame, or `None` if it lies in no present section.
+    /// Returns whose the maps are. Those that the zones started with come first, then those they got later.
+    pub fn shares(&self) -> impl Iterator<Item = MapShare> {
+        let all = move || self.zones.iter().enumerate().flat_map(|(zone, own)| own.maps.shares(zone as u16));
+        all().filter(|share| share.own.is_none()).chain(all().filter(|share| share.own.is_some()))
+    }
+
+    /// Returns the bytes of the pieces and maps there are at this moment.
     #[must_use]
-    pub fn page(&self, frame: PhysFrame) -> Option<&Page> {
-        self.pages.get(self.sections.frame(pfn(frame)).ok()?)
+    pub fn table_bytes(&self) -> u64 {
+        let zones = self.zones.iter();
+        zones
+            .map(|zone| size_of_val(zone.pieces) as u64 + u64::from(zone.maps.len()) * size_of::<FrameMap>() as u64)
+            .sum()
     }
 
-    /// Returns the part of a frame's descriptor that belongs to the kernel, or `None` if it lies in no present section.
-    #[must_use]
-    pub fn private_mut(&mut self, frame: PhysFrame) -> Option<&mut [u64; 5]> {
-        let index = self.sections.frame(pfn(frame)).ok()?;
-        self.pages.get_mut(index).map(|page| &mut page.private)
+    /// Returns a zone with its numbers, and what it needs to get more maps.
+    #[inline]
+    pub(crate) fn zone(&mut self, zone: usize) -> (&mut Zone<'a>, &mut ZoneState, Means<'_, 'a>) {
+        let means = Means::new(zone, &self.runs, self.growth);
+        (&mut self.zones[zone], &mut self.states[zone], means)
     }
 
-    /// Returns the frame that a descriptor describes.
-    pub(crate) fn physical(&self, frame: Frame) -> PhysFrame {
-        self.sections.physical(frame)
-    }
-
-    /// Returns the block that a frame lies in - its first frame, whether it is free, its order - if it lies in one.
-    pub(crate) fn block_of(&self, frame: Frame) -> Option<(Frame, FrameState, u8)> {
-        block_of(&self.pages, frame)
-    }
-
-    /// Returns why a frame is not one that can be taken or given: what it is instead.
-    pub(crate) fn why_not(&self, frame: Frame) -> Error {
-        why_not(&self.pages, &self.sections, frame)
+    /// Returns where a frame's state is, and what the frame is.
+    pub(crate) fn find(&self, pfn: u64) -> Result<(Place, Found), Error> {
+        let place = self.runs.place(pfn)?;
+        Ok((place, self.zones[place.zone].find(place, pfn)?))
     }
 }
 
-/// Returns the block that a frame lies in - its first frame, whether it is free, its order - if it lies in one.
-pub(crate) fn block_of(pages: &Pages<'_>, frame: Frame) -> Option<(Frame, FrameState, u8)> {
-    (0..=MAX_ORDER).find_map(|order| {
-        let start = Frame(frame.0 & !((1 << order) - 1));
-        let page = page(pages, start).ok()?;
-        let is_block = matches!(page.state(), FrameState::Free | FrameState::Allocated);
-        (is_block && page.order() >= order).then(|| (start, page.state(), page.order()))
-    })
-}
-
-/// Returns why a frame is not one that can be taken or given: what it is instead.
+/// Returns why a frame cannot be taken or given: what it is instead.
 #[cold]
-pub(crate) fn why_not(pages: &Pages<'_>, sections: &Sections, frame: Frame) -> Error {
-    let pfn = sections.pfn(frame);
-    match (page(pages, frame).map(Page::state), block_of(pages, frame)) {
-        (Err(error), _) => error,
-        (Ok(FrameState::Hole), _) => Error::Hole { pfn },
-        (Ok(FrameState::Reserved), _) => Error::Reserved { pfn },
-        (_, Some((start, FrameState::Free, order))) => Error::AlreadyFree { pfn, block: sections.pfn(start), order },
-        (_, Some((start, _, order))) => Error::InUse { pfn, block: sections.pfn(start), order },
-        (_, None) => Error::NotHandedOver { pfn },
+pub(crate) fn why_not(pfn: u64, found: Found) -> Error {
+    let Found { leaf, start: block, order } = found;
+    match leaf {
+        Leaf::Free => Error::AlreadyFree { pfn, block, order },
+        Leaf::Allocated => Error::InUse { pfn, block, order },
+        Leaf::Kept | Leaf::Body => Error::Reserved { pfn },
     }
 }
 
-/// Shows the tables; the descriptors are too many.
+/// Shows the tables; what is in them is too much.
 impl<const Z: usize> fmt::Debug for Buddy<'_, Z> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Buddy")
-            .field("descriptors", &self.pages.len())
-            .field("sections", &self.sections.runs())
-            .field("zones", &self.zones)
-            .finish_non_exhaustive()
+        f.debug_struct("Buddy").field("runs", &self.runs()).field("zones", &self.states).finish_non_exhaustive()
     }
 }
 
 /// Returns the number of a frame.
+#[inline]
 pub(crate) fn pfn(frame: PhysFrame) -> u64 {
     frame.start_address().as_u64() / FRAME_BYTES
+}
+
+/// Returns the frame of a number, which is one of memory.
+#[inline]
+pub(crate) fn physical(pfn: u64) -> PhysFrame {
+    PhysFrame::containing_address(PhysAddr::new_truncate((pfn % MAX_PFN) * FRAME_BYTES))
 }
 
 /// Cuts `[start, end)` into the largest blocks that start at a multiple of their size, in ascending order.

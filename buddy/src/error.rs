@@ -2,7 +2,7 @@
 //! What can go wrong, with the numbers that show it.
 
 use core::fmt;
-use handoff::{Frame, Full, MAX_ORDER, PhysRange, ZoneKind};
+use handoff::{Full, MAX_ORDER, PhysRange, ZoneKind};
 
 /// Why the allocator refused. Nothing was changed, except after [`Corrupt`](Self::Corrupt).
 ///
@@ -72,23 +72,13 @@ pub enum Error {
         /// The range.
         range: PhysRange,
     },
-    /// There is no descriptor: the frame lies in no present section.
+    /// There is no memory at the frame that this allocator knows of.
     Foreign {
         /// The frame.
         pfn: u64,
     },
-    /// There is no memory at the frame.
-    Hole {
-        /// The frame.
-        pfn: u64,
-    },
-    /// The frame is reserved and was never given to the allocator.
+    /// The frame is reserved: it was never given to the allocator, or holds its maps.
     Reserved {
-        /// The frame.
-        pfn: u64,
-    },
-    /// The frame is memory that was not handed over.
-    NotHandedOver {
         /// The frame.
         pfn: u64,
     },
@@ -134,17 +124,30 @@ pub enum Error {
         /// The frame.
         pfn: u64,
     },
-    /// A run of sections is empty, out of order, beyond 52 address bits, or its descriptors do not follow the last ones.
-    Section {
+    /// A run is empty, out of order, beyond 52 address bits, or its zone or its pieces are not there.
+    Run {
         /// Which run.
         index: usize,
     },
-    /// The number of descriptors does not go with the sections.
-    Descriptors {
-        /// Descriptors given.
-        given: usize,
-        /// Frames of the sections.
-        frames: u64,
+    /// The tables are too small.
+    Tables {
+        /// Pieces needed.
+        pieces: usize,
+        /// Maps needed.
+        maps: usize,
+    },
+    /// A section would have to be split, and there is no frame map for it.
+    NoMap,
+    /// Early memory has no room for the tables.
+    #[cfg(feature = "serde")]
+    NoRoom {
+        /// The bytes needed.
+        bytes: u64,
+    },
+    /// Memory belongs to no zone of its node.
+    NoZone {
+        /// The frame.
+        pfn: u64,
     },
     /// There are more zones or runs of sections than the table has room for.
     Capacity {
@@ -158,23 +161,14 @@ pub enum Error {
         /// The zone type.
         kind: ZoneKind,
     },
-    /// More frames were given than the zone has.
-    TooMany {
-        /// The node.
-        node: u16,
-        /// The zone type.
-        kind: ZoneKind,
-        /// Frames of memory in the zone.
-        present: u64,
-    },
-    /// A descriptor contradicts the rest: it was overwritten, or the hand-off is wrong.
+    /// The tables contradict themselves: somebody wrote to them, or the hand-off is wrong.
     Corrupt {
-        /// Which descriptor.
-        frame: Frame,
+        /// Near which frame; 0 if that is not known.
+        pfn: u64,
         /// What is wrong with it.
         fault: Fault,
     },
-    /// A number that the allocator keeps is not what the descriptors add up to.
+    /// A number that the allocator keeps is not what its tables add up to.
     Count {
         /// The node.
         node: u16,
@@ -189,29 +183,29 @@ pub enum Error {
     },
     /// The account has no room left.
     Ledger(Full),
-    /// The descriptors are out of reach.
+    /// The memory of the tables is out of reach.
     #[cfg(feature = "serde")]
     Grant(handoff::GrantError),
 }
 
-/// What is wrong with a descriptor.
+/// What is wrong with the tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// There is no such descriptor.
+    /// There is no such piece or map.
     Missing,
-    /// Its neighbours in the free list do not lead back to it.
+    /// Neighbours on a ring do not lead to each other.
     Links,
-    /// It is on a free list, but no free block of that order and zone starts there.
-    NotOnThisList,
-    /// A free block starts there, but no list has it.
+    /// What says where free blocks are is not what the map has.
+    Summary,
+    /// A map with free blocks is on no ring.
     Unlisted,
-    /// A block does not start at a multiple of its size.
-    Alignment,
-    /// A block contains a frame that is not part of it.
+    /// A block does not end where the next one starts.
     Overlap,
-    /// A frame of a block belongs to another zone than the block, or to none.
+    /// A block, or a section, has frames that are not the zone's.
     Zone,
+    /// A map belongs to another section, or its own frames are in use.
+    Owner,
     /// A free block and its buddy, both free, were not merged.
     Unmerged,
 }
@@ -220,9 +214,15 @@ pub enum Fault {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Counter {
-    /// Free blocks of an order.
+    /// Free blocks of an order, in maps.
     Blocks(u8),
-    /// Frames that are free or allocated.
+    /// Dormant sections.
+    Dormant,
+    /// Frame maps in use, or used before.
+    Maps,
+    /// Frames that hold maps.
+    MapFrames,
+    /// Frames that are free, allocated, or hold maps.
     Managed,
     /// Frames of memory.
     Present,
@@ -257,10 +257,8 @@ impl fmt::Display for Error {
             }
             Self::Misaligned { pfn, order } => write!(f, "no block of order {order} starts at frame {pfn:#x}"),
             Self::NotFrames { range } => write!(f, "{range} does not consist of whole frames"),
-            Self::Foreign { pfn } => write!(f, "frame {pfn:#x} lies in no present section"),
-            Self::Hole { pfn } => write!(f, "there is no memory at frame {pfn:#x}"),
+            Self::Foreign { pfn } => write!(f, "there is no memory at frame {pfn:#x}"),
             Self::Reserved { pfn } => write!(f, "frame {pfn:#x} is reserved"),
-            Self::NotHandedOver { pfn } => write!(f, "frame {pfn:#x} was never handed over"),
             Self::AlreadyFree { pfn, block, order } => {
                 write!(f, "frame {pfn:#x} is free already, in the block of order {order} at {block:#x}")
             }
@@ -273,24 +271,23 @@ impl fmt::Display for Error {
             Self::NotHole { pfn } => write!(f, "there is memory at frame {pfn:#x} already"),
             Self::Object { address } => write!(f, "no object of this size is in use at {address:#x}"),
             Self::NotReserved { pfn } => write!(f, "frame {pfn:#x} is not reserved"),
-            Self::Section { index } => write!(f, "section run {index} is empty, out of order or out of range"),
-            Self::Descriptors { given, frames } => write!(
-                f,
-                "{given} descriptors do not go with {frames} frames: at most one each, in multiples of {}",
-                1u32 << MAX_ORDER
-            ),
+            Self::Run { index } => write!(f, "run {index} is empty, out of order or out of range"),
+            Self::Tables { pieces, maps } => {
+                write!(f, "the tables are too small: {pieces} pieces and {maps} frame maps are needed")
+            }
+            Self::NoMap => f.write_str("a section would have to be split, and there is no frame map for it"),
+            #[cfg(feature = "serde")]
+            Self::NoRoom { bytes } => write!(f, "no place for the frame maps: {bytes} bytes in one piece are needed"),
+            Self::NoZone { pfn } => write!(f, "the memory at frame {pfn:#x} belongs to no zone of its node"),
             Self::Capacity { capacity } => write!(f, "the table is full: {capacity} entries"),
             Self::Zone { node, kind } => write!(f, "node {node} has no such zone {kind}, or has it twice"),
-            Self::TooMany { node, kind, present } => {
-                write!(f, "node {node}, zone {kind} has only {present} frames, more were given")
-            }
-            Self::Corrupt { frame, fault } => write!(f, "descriptor {:#x} is corrupt: {fault}", frame.0),
+            Self::Corrupt { pfn, fault } => write!(f, "the frame maps are corrupt near frame {pfn:#x}: {fault}"),
             Self::Count { node, kind, what, kept, counted } => {
                 write!(f, "node {node}, zone {kind}: {what} is kept as {kept}, counted {counted}")
             }
             Self::Ledger(full) => write!(f, "{full}"),
             #[cfg(feature = "serde")]
-            Self::Grant(error) => write!(f, "descriptors: {error}"),
+            Self::Grant(error) => write!(f, "frame maps: {error}"),
         }
     }
 }
@@ -298,14 +295,14 @@ impl fmt::Display for Error {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Missing => "it does not exist",
-            Self::Links => "its neighbours in the free list do not lead back to it",
-            Self::NotOnThisList => "it is on a free list where it does not belong",
-            Self::Unlisted => "it is free but on no free list",
-            Self::Alignment => "its block does not start at a multiple of its size",
-            Self::Overlap => "its block contains a frame that is not part of it",
-            Self::Zone => "it is in another zone than its block, or in none",
-            Self::Unmerged => "its block and the buddy are both free and not merged",
+            Self::Missing => "there is no such piece or map",
+            Self::Links => "neighbours on a ring do not lead to each other",
+            Self::Summary => "no free block is where one should be",
+            Self::Unlisted => "a map with free blocks is on no ring",
+            Self::Overlap => "a block does not end where the next one starts",
+            Self::Zone => "a block has frames that are not its zone's",
+            Self::Owner => "a map belongs to another section, or its own frames are in use",
+            Self::Unmerged => "a block and its buddy are both free and not merged",
         })
     }
 }
@@ -314,6 +311,9 @@ impl fmt::Display for Counter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Blocks(order) => write!(f, "the number of free blocks of order {order}"),
+            Self::Dormant => f.write_str("the number of dormant sections"),
+            Self::Maps => f.write_str("the number of frame maps in use"),
+            Self::MapFrames => f.write_str("the number of frames that hold maps"),
             Self::Managed => f.write_str("the number of managed frames"),
             Self::Present => f.write_str("the number of present frames"),
         }

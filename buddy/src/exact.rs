@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Runs of frames whose number is not a power of two.
+//! Exact page counts: the tail of the last block comes back at once.
 
-use crate::pages::page;
-use crate::zone::{self, Placement};
+use crate::allocator::why_not;
+use crate::map::Block;
+use crate::piece::State;
+use crate::tree::Leaf;
+use crate::zone::SECTION_ORDER;
 use crate::{Buddy, Error, Request};
-use handoff::{FRAME_BYTES, FrameState, MAX_ORDER, PhysRange};
+use handoff::{FRAME_BYTES, MAX_ORDER, NONE, PhysRange, SECTION_FRAMES};
 
 impl<const Z: usize> Buddy<'_, Z> {
-    /// Allocates exactly `frames` adjacent frames, 1 to 1024, and returns their range.
+    /// Allocates exactly `frames` adjacent frames, at most 1024, and returns their range.
     ///
     /// They start at a multiple of the next power of two, or of the request's order if that is more; zones and node are
     /// the request's. The tail that is not needed is free again. Give the range back with [`free_exact`](Self::free_exact). Linux:
@@ -20,12 +23,13 @@ impl<const Z: usize> Buddy<'_, Z> {
             return Err(Error::FrameCount { frames });
         }
         let order = request.order.max(frames.next_power_of_two().ilog2() as u8);
-        let block = self.take(Request { order, ..request })?;
-
-        let zone = self.zonelist.zone_of(page(&self.pages, block)?)?;
-        zone::trim(&mut self.pages, &mut self.zones[zone], block, order, frames as u32)?;
-        let start = self.sections.pfn(block);
-        let range = frame_range(start, start + frames)?;
+        let (zone, pfn) = self.take(Request { order, ..request })?;
+        let place = self.runs.place(pfn)?;
+        let (zone, state, _) = self.zone(zone);
+        let map = zone.pieces.get(place.piece as usize).map_or(NONE, |piece| piece.map());
+        let block = Block { start: place.frame, order, leaf: Leaf::Allocated };
+        zone.trim(state, map, block, place.frame + frames as u32)?;
+        let range = frame_range(pfn, pfn + frames)?;
         self.finish(request, range)?;
         Ok(range)
     }
@@ -42,29 +46,28 @@ impl<const Z: usize> Buddy<'_, Z> {
         let (start, end) = whole_frames(range)?;
         let mut pfn = start;
         while pfn < end {
-            pfn += self.allocated_at(pfn, end)?;
+            let (_, found) = self.find(pfn)?;
+            if found.leaf != Leaf::Allocated || found.start != pfn || found.end() > end {
+                return Err(why_not(pfn, found));
+            }
+            pfn = found.end();
         }
 
         let mut pfn = start;
         while pfn < end {
-            let frames = self.allocated_at(pfn, end)?;
-            self.release(self.sections.frame(pfn)?, frames.ilog2() as u8, Placement::Usual)?;
-            pfn += frames;
+            let (place, found) = self.find(pfn)?;
+            let (zone, state, _) = self.zone(place.zone);
+            match zone.piece(place.piece, pfn)? {
+                State::Online { map } => zone.release(state, map, place.frame, found.order)?,
+                _ => zone.put_to_sleep(state, place.piece)?,
+            }
+            pfn = found.end();
         }
         Ok(())
     }
-
-    /// Returns the size in frames of the allocated block that starts at `pfn` and ends at or before `end`.
-    fn allocated_at(&self, pfn: u64, end: u64) -> Result<u64, Error> {
-        let frame = self.sections.frame(pfn)?;
-        let page = page(&self.pages, frame)?;
-        if page.state() == FrameState::Allocated && page.order() <= MAX_ORDER && pfn + (1 << page.order()) <= end {
-            Ok(1 << page.order())
-        } else {
-            Err(self.why_not(frame))
-        }
-    }
 }
+
+const _: () = assert!(1 << SECTION_ORDER == SECTION_FRAMES);
 
 /// Returns the first frame of a range and the one after its last.
 pub(crate) fn whole_frames(range: PhysRange) -> Result<(u64, u64), Error> {
@@ -77,5 +80,7 @@ pub(crate) fn whole_frames(range: PhysRange) -> Result<(u64, u64), Error> {
 
 /// Returns the bytes of the frames `[start, end)`.
 pub(crate) fn frame_range(start: u64, end: u64) -> Result<PhysRange, Error> {
-    PhysRange::new(start * FRAME_BYTES, end * FRAME_BYTES).ok_or(Error::FrameCount { frames: 0 })
+    let bytes = |pfn: u64| pfn.checked_mul(FRAME_BYTES);
+    let range = bytes(start).zip(bytes(end)).and_then(|(start, end)| PhysRange::new(start, end));
+    range.ok_or(Error::FrameCount { frames: end.saturating_sub(start) })
 }

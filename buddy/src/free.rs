@@ -2,49 +2,63 @@
 //! Giving a block back.
 
 use crate::allocator::{pfn, why_not};
-use crate::pages::{Pages, page};
-use crate::sections::Sections;
-use crate::zone::{self, Placement};
-use crate::{Buddy, Error};
-use handoff::{Frame, FrameState, MAX_ORDER};
+use crate::runs::{Place, Runs};
+use crate::tree::Leaf;
+use crate::zone::{Zone, corrupt};
+use crate::{Buddy, Error, Fault};
+use handoff::MAX_ORDER;
 use x86_64::structures::paging::PhysFrame;
 
 impl<const Z: usize> Buddy<'_, Z> {
     /// Gives back the block of 2^`order` frames that starts at `frame`, and merges it with its free buddies.
     ///
-    /// Always checked: what was not allocated exactly so is refused and nothing changes. Touches at most two descriptors
-    /// per order and walks no list. Linux: `__free_pages` (6.1).
+    /// Always checked: what was not allocated exactly so is refused and nothing changes. What is larger than order 10 is given back with
+    /// [`free_exact`](Self::free_exact). Linux: `__free_pages` (6.1).
     ///
     /// # Errors
     /// [`Error::AlreadyFree`], [`Error::WrongOrder`], [`Error::Misaligned`], [`Error::InUse`] for a frame inside a block,
-    /// [`Error::Reserved`], [`Error::Hole`], [`Error::Foreign`], [`Error::NotHandedOver`], [`Error::Order`].
+    /// [`Error::Reserved`], [`Error::Foreign`], [`Error::Order`].
     #[inline]
     pub fn free(&mut self, frame: PhysFrame, order: u8) -> Result<(), Error> {
-        let frame = check(&self.pages, &self.sections, pfn(frame), order)?;
-        self.release(frame, order, Placement::Usual)
-    }
-
-    /// Merges a block, which is on no list, with its free buddies and puts the result on its list.
-    pub(crate) fn release(&mut self, frame: Frame, order: u8, placement: Placement) -> Result<(), Error> {
-        let zone = self.zonelist.zone_of(page(&self.pages, frame)?)?;
-        zone::release(&mut self.pages, &mut self.zones[zone], frame, order, placement)
+        let pfn = pfn(frame);
+        let place = check_place(&self.runs, pfn, order)?;
+        let (zone, state, _) = self.zone(place.zone);
+        let map = zone.check(place, pfn, order)?;
+        zone.release(state, map, place.frame, order)
     }
 }
 
-/// Returns the descriptor of a block that may be freed: one that was allocated exactly so.
-#[inline(always)]
-pub(crate) fn check(pages: &Pages<'_>, sections: &Sections, pfn: u64, order: u8) -> Result<Frame, Error> {
+/// Returns where the state of a block is that starts at a frame, if there can be such a block.
+#[inline]
+pub(crate) fn check_place(runs: &Runs, pfn: u64, order: u8) -> Result<Place, Error> {
     if order > MAX_ORDER {
         return Err(Error::Order { order, max: MAX_ORDER });
     }
     if !pfn.is_multiple_of(1 << order) {
         return Err(Error::Misaligned { pfn, order });
     }
-    let frame = sections.frame(pfn)?;
-    let page = page(pages, frame)?;
-    match page.state() {
-        FrameState::Allocated if page.order() == order => Ok(frame),
-        FrameState::Allocated => Err(Error::WrongOrder { pfn, order, allocated: page.order() }),
-        _ => Err(why_not(pages, sections, frame)),
+    runs.place(pfn)
+}
+
+impl Zone<'_> {
+    /// Returns the map of a block that may be freed: one that was allocated exactly so.
+    #[inline]
+    pub(crate) fn check(&self, place: Place, pfn: u64, order: u8) -> Result<u32, Error> {
+        let piece = self.pieces.get(place.piece as usize).ok_or(corrupt(pfn, Fault::Missing))?;
+        match self.maps.get(piece.map()) {
+            Some(map) if map.is_allocated(place.frame, order) => Ok(piece.map()),
+            _ => Err(self.why_not_free(place, pfn, order)),
+        }
+    }
+
+    #[cold]
+    fn why_not_free(&self, place: Place, pfn: u64, order: u8) -> Error {
+        match self.find(place, pfn) {
+            Err(error) => error,
+            Ok(found) if found.leaf == Leaf::Allocated && found.start == pfn => {
+                Error::WrongOrder { pfn, order, allocated: found.order }
+            }
+            Ok(found) => why_not(pfn, found),
+        }
     }
 }

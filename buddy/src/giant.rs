@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Blocks beyond the largest order, found by looking for adjacent free blocks.
+//! Blocks beyond the largest order: adjacent free blocks, or whole sections.
 
+use crate::allocator::physical;
 use crate::exact::frame_range;
-use crate::pages::page;
+use crate::piece::State;
+use crate::runs::{section, section_start};
+use crate::tree::Leaf;
+use crate::zone::SECTION_ORDER;
 use crate::{Buddy, Error, Request};
-use crate::{list, zone};
-use handoff::{Frame, FrameState, MAX_ORDER};
+use core::ops::Range;
+use handoff::MAX_ORDER;
 use x86_64::structures::paging::PhysFrame;
 
 /// The largest order of a giant block: 2^18 frames, 1 GiB.
@@ -15,7 +19,8 @@ impl<const Z: usize> Buddy<'_, Z> {
     /// Allocates 2^order adjacent frames of one zone, order 11 to 18, that start at a multiple of their size; returns the
     /// first.
     ///
-    /// Slow: it looks through the zone in steps of 4 MiB. The lowest place is taken. Give its bytes back
+    /// The lowest place is taken, in time proportional to the number of sections. From order 15 on, 128 MiB, a block consists of
+    /// whole sections and needs no [`FrameMap`](crate::FrameMap). Give its bytes back
     /// with [`free_exact`](Self::free_exact). Linux: `alloc_contig_pages` (6.1).
     ///
     /// # Errors
@@ -31,41 +36,71 @@ impl<const Z: usize> Buddy<'_, Z> {
         }
         self.can_fill(request)?;
         let found = self.zonelist.candidates(request).find_map(|z| Some((z, self.find_giant(z, request)?)));
-        let Some((index, start)) = found else { return Err(self.out_of_memory(request)) };
+        let Some((zone, start)) = found else { return Err(self.out_of_memory(request)) };
 
-        for pfn in blocks(start, order) {
-            let block = self.sections.frame(pfn)?;
-            list::unlink(&mut self.pages, &mut self.zones[index].free_area[usize::from(MAX_ORDER)], block)?;
-            zone::mark_allocated(&mut self.pages, block, MAX_ORDER)?;
+        let range = frame_range(start, start + (1 << order))?;
+        if order >= SECTION_ORDER {
+            self.retire_sections(zone, start..start + (1 << order))?;
         }
-        self.finish(request, frame_range(start, start + (1 << order))?)?;
-        Ok(self.physical(self.sections.frame(start)?))
+        self.take_range(range)?;
+        self.finish(request, range)?;
+        Ok(physical(start))
+    }
+
+    /// Makes sections dormant that are free as a whole.
+    fn retire_sections(&mut self, zone: usize, frames: Range<u64>) -> Result<(), Error> {
+        let Self { states, zones, runs, .. } = self;
+        let (zone, state) = (&mut zones[zone], &mut states[zone]);
+        for (place, _) in runs.stretches(frames) {
+            if let State::Online { map } = zone.piece(place.piece, 0)? {
+                zone.retire(state, map)?;
+                zone.put_to_sleep(state, place.piece)?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the lowest place in a zone where a giant block is free.
     fn find_giant(&self, zone: usize, request: Request) -> Option<u64> {
-        let order = request.order;
-        let window = self.window(zone, 1 << order, request)?;
-        let mut start = window.start.checked_next_multiple_of(1 << order)?;
-        while start.checked_add(1 << order)? <= window.end {
-            match blocks(start, order).rev().find(|pfn| !self.is_free_top_block(*pfn, zone)) {
+        let size = 1 << request.order;
+        let mut window = self.window(zone, size, request)?;
+        window.start = window.start.checked_next_multiple_of(size)?;
+        while window.start.checked_add(size)? <= window.end {
+            let start = window.start;
+            match self.obstacle(zone, start..start + size) {
                 None => return Some(start),
-                // Go on behind the last obstacle.
-                Some(obstacle) => start = (obstacle + 1).checked_next_multiple_of(1 << order)?,
+                Some(obstacle) => window.start = obstacle.checked_add(1)?.checked_next_multiple_of(size)?,
             }
         }
         None
     }
 
-    fn is_free_top_block(&self, pfn: u64, zone: usize) -> bool {
-        let page = self.sections.frame(pfn).and_then(|frame: Frame| page(&self.pages, frame));
-        page.is_ok_and(|page| {
-            page.state() == FrameState::Free && page.order() == MAX_ORDER && self.zonelist.zone_of(page) == Ok(zone)
-        })
+    /// Returns the last frame known not to be part of a free block of the largest order of a zone, or after which there is none
+    /// for long.
+    fn obstacle(&self, zone: usize, frames: Range<u64>) -> Option<u64> {
+        if frames.end - frames.start >= 1 << SECTION_ORDER {
+            let mut sections = section(frames.start)..section(frames.end);
+            return sections.rfind(|section| !self.is_free_section(zone, *section)).map(section_start);
+        }
+        let blocks = (frames.end - frames.start) >> MAX_ORDER;
+        let mut blocks = (0..blocks).map(|block| frames.start + (block << MAX_ORDER));
+        blocks.rfind(|pfn| !self.is_free_top_block(*pfn, zone))
     }
-}
 
-/// Returns the numbers of the first frames of the largest blocks that make up a giant one.
-fn blocks(start: u64, order: u8) -> impl DoubleEndedIterator<Item = u64> {
-    (0..1u64 << (order - MAX_ORDER)).map(move |block| start + (block << MAX_ORDER))
+    fn is_free_section(&self, zone: usize, section: u32) -> bool {
+        let start = section_start(section);
+        let Ok(place) = self.runs.place(start) else { return false };
+        let own = &self.zones[place.zone];
+        place.zone == zone
+            && match own.piece(place.piece, start) {
+                Ok(State::Dormant { .. }) => true,
+                Ok(State::Online { map }) => own.maps.get(map).is_some_and(crate::FrameMap::is_free),
+                _ => false,
+            }
+    }
+
+    fn is_free_top_block(&self, pfn: u64, zone: usize) -> bool {
+        let found = self.find(pfn);
+        found.is_ok_and(|(place, found)| place.zone == zone && found.leaf == Leaf::Free && found.order >= MAX_ORDER)
+    }
 }

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From early memory to the allocator.
 
-use crate::allocator::cut;
-use crate::pages::page;
-use crate::zone::Placement;
-use crate::{Buddy, Error};
-use handoff::{FRAME_BYTES, FrameState, PhysRange, Region, RegionFlags};
+use crate::allocator::why_not;
+use crate::exact::whole_frames;
+use crate::online::Means;
+use crate::piece::State;
+use crate::rings::End;
+use crate::runs::{Place, section};
+use crate::{Buddy, Error, Mode};
+use core::ops::Range;
+use handoff::{MAX_ORDER, PhysRange, Region, RegionFlags, SECTION_FRAMES};
+
+/// Blocks of the largest order in a section.
+const TOP_BLOCKS: u64 = SECTION_FRAMES >> MAX_ORDER;
 
 /// What was handed over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -26,9 +33,9 @@ impl core::ops::AddAssign for HandedOver {
 impl<const Z: usize> Buddy<'_, Z> {
     /// Gives all memory that is not reserved to the allocator, and returns how much that is.
     ///
-    /// A frame is given if no byte of it is reserved and all of it is memory. Both arrays are sorted and disjoint. The
-    /// lists come out ascending, so the lowest block is the first to be handed out. Takes time proportional to the number of
-    /// blocks: only the first descriptor of each is touched. Linux: `memblock_free_all` (6.1).
+    /// A frame is given if no byte of it is reserved and all of it is memory. Both arrays are sorted and disjoint. The lowest block
+    /// is the first to be handed out. Takes time proportional to the number of ranges, sections and maps. Linux:
+    /// `memblock_free_all` (6.1).
     ///
     /// # Errors
     /// That of [`hand_over_range`](Self::hand_over_range); the ranges before the wrong one have been handed over.
@@ -40,43 +47,71 @@ impl<const Z: usize> Buddy<'_, Z> {
         Ok(total)
     }
 
-    /// Gives the whole frames of one free range, which lies in one node, to the allocator in the largest possible blocks.
+    /// Gives the whole frames of one free range to the allocator in the largest possible blocks.
     ///
     /// Linux: `__free_memory_core` (6.1).
     ///
     /// # Errors
-    /// If the first frame of a block is not memory that waits to be handed over, what it is instead; [`Error::Zone`] or
-    /// [`Error::TooMany`] if zones and memory contradict each other. The blocks before it have been handed over.
+    /// The first frame that does not wait to be handed over, and what it is instead: nothing was handed over.
+    /// [`Error::NoMap`]: what lies before has been.
     pub fn hand_over_range(&mut self, range: PhysRange) -> Result<HandedOver, Error> {
         let mut total = HandedOver::default();
         let Some(range) = range.inward() else { return Ok(total) };
-        let (mut pfn, end) = (range.start() / FRAME_BYTES, range.end() / FRAME_BYTES);
+        let (start, end) = whole_frames(range)?;
+        self.check_kept(start..end)?;
 
-        while pfn < end {
-            let frame = self.sections.frame(pfn)?;
-            let first = page(&self.pages, frame)?;
-            if first.state() != FrameState::Body || self.block_of(frame).is_some() {
-                return Err(self.why_not(frame));
+        let Self { states, zones, runs, growth, mode, .. } = self;
+        for (place, frames) in runs.spans(start..end) {
+            let (zone, state) = (&mut zones[place.zone], &mut states[place.zone]);
+            let (count, sections) = (frames.end - frames.start, ((frames.end - frames.start) / SECTION_FRAMES) as u32);
+            if sections > 0 && *mode == Mode::Lazy && zone.all_kept(place.piece, sections) {
+                zone.put_all_to_sleep(state, place.piece, sections)?;
+                state.managed += count;
+                total += HandedOver { frames: count, blocks: count >> MAX_ORDER };
+                continue;
             }
-
-            let zone = self.zonelist.zone_of(first)?;
-            let state = &mut self.zones[zone];
-            let (node, kind) = (state.span.node, state.span.kind);
-            // No block reaches beyond its zone: a node, unlike a zone type, may end anywhere.
-            let Some((_, order)) = cut(pfn, end.min(state.span.end_pfn())).next() else {
-                return Err(Error::Zone { node, kind });
-            };
-            let frames = 1 << order;
-            if state.managed + frames > state.span.present {
-                return Err(Error::TooMany { node, kind, present: state.span.present });
+            for (place, frames) in runs.stretches(frames) {
+                let means = Means::new(place.zone, runs, *growth);
+                let count = frames.end - frames.start;
+                let whole = count == SECTION_FRAMES && zone.piece(place.piece, frames.start)? == State::Kept;
+                let blocks = match mode {
+                    Mode::Eager if whole => {
+                        let map = zone.maps.take(state).ok_or(Error::NoMap)?;
+                        zone.map_free(state, place.piece, section(frames.start), map, End::Last).map(|()| TOP_BLOCKS)?
+                    }
+                    _ => {
+                        let map = zone.online(state, means, place.piece)?;
+                        zone.give(state, map, place.frame..place.frame + count as u32, End::Last)?
+                    }
+                };
+                state.managed += count;
+                total += HandedOver { frames: count, blocks };
             }
-
-            state.managed += frames;
-            self.release(frame, order, Placement::Tail)?;
-            total += HandedOver { frames, blocks: 1 };
-            pfn += frames;
         }
         Ok(total)
+    }
+
+    /// Checks that all frames of a range are kept from the allocator.
+    pub(crate) fn check_kept(&self, frames: Range<u64>) -> Result<(), Error> {
+        self.runs.check(frames.clone())?;
+        let unlike = self.runs.spans(frames).filter(|(place, frames)| {
+            let sections = ((frames.end - frames.start) / SECTION_FRAMES) as u32;
+            sections == 0 || !self.zones[place.zone].all_kept(place.piece, sections)
+        });
+        for (place, frames) in unlike.flat_map(|(_, frames)| self.runs.stretches(frames)) {
+            let zone = &self.zones[place.zone];
+            let last = place.frame + (frames.end - frames.start) as u32;
+            let other = match zone.piece(place.piece, frames.start)? {
+                State::Kept => None,
+                State::Online { map } => zone.maps.get(map).and_then(|map| map.first_not_kept(place.frame..last)),
+                State::Dormant { .. } | State::Giant => Some(place.frame),
+            };
+            if let Some(frame) = other {
+                let pfn = frames.start + u64::from(frame - place.frame);
+                return Err(why_not(pfn, zone.find(Place { frame, ..place }, pfn)?));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,23 +3,27 @@
 //!
 //! Free memory is kept as blocks of 2^order frames, order 0 to 10 (4 KiB to 4 MiB), per zone and node. A request takes
 //! the smallest block that is large enough and splits it; a free merges the block with its buddy as long as that is free. Both
-//! cost at most one step per order, however much memory is free. The state lies in one array of descriptors
-//! ([`handoff::Page`]), as indexes instead of pointers, and in a small table of zones: another kernel can go on with both.
+//! cost at most one step per order, however much memory is free. What is free is kept in bitmaps, two bits per frame and
+//! section of 128 MiB, and a section that is free or allocated as a whole needs none: so 16 TiB cost a table of 1 MiB at first.
+//! The state holds numbers instead of pointers: another kernel can go on with it.
 //!
 //! In Linux this is `mm/page_alloc.c` (`__free_one_page`, `__rmqueue_smallest`, `expand`; 6.1 … 6.12) and, for the hand-over
 //! from early memory, `memblock_free_all` in `mm/memblock.c`.
 //!
 //! ```
-//! use buddy::{Buddy, Request};
-//! use handoff::{Frame, FrameState, Page, PhysRange, SectionRun, ZoneKind, ZoneSpan};
+//! use buddy::{Buddy, FrameMap, Mode, Piece, Plan, Request};
+//! use handoff::{Region, ZoneKind, ZoneSpan};
 //!
-//! // 4 MiB of memory at 0, all of it in zone DMA of node 0; of the section of 128 MiB only this part has descriptors.
-//! let mut pages = vec![Page::new(ZoneKind::DMA, 0, FrameState::Body); 1024];
-//! let sections = [SectionRun { first_section: 0, sections: 1, first_frame: Frame(0) }];
+//! // 4 MiB of memory at 0, all of it in zone DMA of node 0; the first frame is reserved.
+//! let memory = [Region { nid: 0.into(), ..Region::new(0, 4 << 20) }];
+//! let reserved = [Region::new(0, 4096)];
 //! let zones = [ZoneSpan { node: 0, kind: ZoneKind::DMA, start_pfn: 0, spanned: 1024, present: 1024 }];
 //!
-//! let mut buddy = Buddy::<1>::new(&mut pages, &sections, &zones)?;
-//! buddy.hand_over_range(PhysRange::new(0x1000, 0x40_0000).unwrap())?;
+//! let plan = Plan::<1>::new(&memory, &reserved, &zones, Mode::Lazy)?;
+//! let mut pieces = vec![Piece::UNUSED; plan.pieces()];
+//! let mut maps = vec![FrameMap::UNUSED; plan.maps()];
+//! let mut buddy = Buddy::new(&plan, &mut pieces, &mut maps)?;
+//! buddy.hand_over(&memory, &reserved)?;
 //!
 //! let table = buddy.allocate(0)?; // one frame
 //! let huge = buddy.allocate(9)?; // 2 MiB, aligned to 2 MiB
@@ -33,9 +37,9 @@
 //! ```
 //!
 //! # Invariants
-//! See [`Buddy`]; [`Buddy::validate`] checks them all. Every call keeps managed frames = free + allocated, and a call that
+//! See [`Buddy`]; [`Buddy::validate`] checks them all. Every call keeps managed frames = free + allocated + holding maps, and a call that
 //! returns an error has changed nothing (but [`Error::Corrupt`], and hand-over, which stops where it is). Damaged
-//! descriptors lead to errors, never to a panic.
+//! tables lead to errors, never to a panic.
 //!
 //! # Features
 //! None by default: no `alloc`, no `serde`, no locks. `spin`: `Shared`, the front for several CPUs. `heap`: `Heap` and
@@ -48,21 +52,19 @@
 //! # Differences from Linux
 //! - One free list per zone and order: no migrate types, so blocks of different mobility share a list and merge. The set
 //!   of free blocks after the hand-over is the same; the list holds Linux's lists of all types, each in its order.
-//! - Nothing is deferred: all free memory is handed over at once. Only first descriptors of blocks are written, so that costs
-//!   less than Linux's start on the rest.
+//! - Free blocks are not on lists but in bitmaps, lowest first within a section. No descriptor is needed, and none is touched.
+//! - Nothing is deferred: all free memory is handed over at once, in time proportional to the number of ranges and sections.
 //! - Every free is checked in every build: double frees, wrong orders, foreign frames are errors. Linux checks with
 //!   `CONFIG_DEBUG_VM`, and not all of it.
-//! - The reference count of a block is that of its first frame; those of the other frames mean nothing.
 //! - No reclaim or compaction: a request either succeeds at once or fails. So watermarks say who gets the last frames, but
 //!   wake nobody; before [`Buddy::set_watermarks`] nothing is kept free.
 //! - Other nodes follow by number until [`Buddy::set_distances`] says how far they are: no hand-off carries that.
 //! - Watermarks treat zone Movable as 6.1 does, like any other. Later kernels give it at most 128 frames.
 //! - [`Buddy::remove_range`] leaves the zone's span as it is.
-//! - [`Buddy::allocate_exact`] leaves blocks where `alloc_pages_exact` leaves single frames: fewer descriptors to touch.
-//! - [`Buddy::free_reserved`] gives the range in large blocks to the tails of the lists, Linux frame by frame to the heads.
+//! - [`Buddy::allocate_exact`] leaves blocks where `alloc_pages_exact` leaves single frames.
 //!
 //! # Limits
-//! 2^32 - 1 descriptors (16 TiB of present sections), 128 runs of sections, 52 address bits. [`Buddy`] takes `&mut self`
+//! 192 runs of memory, 52 address bits; a zone can get more maps twelve times. [`Buddy`] takes `&mut self`
 //! throughout; `Shared` (feature `spin`) is for several CPUs.
 #![no_std]
 #![deny(unsafe_code)]
@@ -83,18 +85,23 @@ mod hand_over;
 #[cfg(feature = "heap")]
 mod heap;
 mod hotplug;
-mod list;
+mod map;
 mod message;
 mod node;
-mod pages;
+mod online;
+mod piece;
+mod plan;
 mod request;
+mod rings;
+mod runs;
 mod search;
-mod sections;
 #[cfg(feature = "spin")]
 mod shared;
+mod shares;
 #[cfg(feature = "serde")]
 mod stage;
 mod statistics;
+mod tree;
 mod validate;
 mod watermark;
 mod x86;
@@ -108,8 +115,11 @@ pub use giant::MAX_GIANT_ORDER;
 pub use hand_over::HandedOver;
 #[cfg(feature = "heap")]
 pub use heap::{GlobalHeap, Heap, HeapStatistics, Span};
+pub use map::FrameMap;
 pub use message::Event;
 pub use node::{Counters, FullZoneInfo};
+pub use piece::Piece;
+pub use plan::{Mode, Plan};
 pub use request::{Node, Priority, Request};
 #[cfg(feature = "spin")]
 pub use shared::{Cpu, Shared};

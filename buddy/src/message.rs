@@ -15,6 +15,9 @@ handoff::messages! {
             => ("Node {}, zone {}: {} of {} pages managed", node, kind, managed, present);
         /// How the hand-over went.
         HandedOver { frames: u64, blocks: u64 } => ("buddy: {} pages handed over in {} blocks", frames, blocks);
+        /// What the allocator's own tables cost.
+        Tables { kilobytes: u64, dormant: u64 }
+            => ("buddy: {}K of frame maps, {} sections dormant", kilobytes, dormant);
         /// Reserved memory was given up. Linux: `free_reserved_area` (6.1).
         Freeing { what: &'a str, kilobytes: u64 } => ("Freeing {} memory: {}K", what, kilobytes);
     }

@@ -29,7 +29,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     #[must_use]
     pub fn node_statistics(&self, node: u16) -> Statistics {
         let mut total = Statistics::default();
-        self.zones.iter().filter(|zone| zone.span.node == node).for_each(|zone| total += zone.into());
+        self.states.iter().filter(|zone| zone.span.node == node).for_each(|zone| total += zone.into());
         total
     }
 
@@ -48,10 +48,10 @@ impl<const Z: usize> Buddy<'_, Z> {
     #[inline]
     pub(crate) fn count(&mut self, zone: usize, request: Request) {
         match request.node {
-            Node::Preferred(wanted) if wanted != self.zones[zone].span.node => {
+            Node::Preferred(wanted) if wanted != self.states[zone].span.node => {
                 self.counters[zone].miss += 1;
                 let first = self.zonelist.candidates(request).next();
-                if let Some(first) = first.filter(|first| self.zones[*first].span.node == wanted) {
+                if let Some(first) = first.filter(|first| self.states[*first].span.node == wanted) {
                     self.counters[first].foreign += 1;
                 }
             }
@@ -66,8 +66,8 @@ pub struct FullZoneInfo<'b, 'p, const Z: usize>(pub &'b Buddy<'p, Z>);
 
 impl<const Z: usize> fmt::Display for FullZoneInfo<'_, '_, Z> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Buddy { zones, watermarks, counters, .. } = self.0;
-        for ((zone, marks), counters) in zones.iter().zip(watermarks).zip(counters) {
+        let Buddy { states, watermarks, counters, .. } = self.0;
+        for ((zone, marks), counters) in states.iter().zip(watermarks).zip(counters) {
             let ZoneState { span, managed, .. } = zone;
             writeln!(f, "Node {}, zone {:>8}", span.node, span.kind)?;
             writeln!(f, "  pages free     {}", zone.free())?;

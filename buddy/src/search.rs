@@ -3,11 +3,14 @@
 
 use crate::allocate::above_mark;
 use crate::exact::frame_range;
-use crate::pages::{Pages, page};
-use crate::sections::Sections;
-use crate::{Buddy, Error, Request};
+use crate::online::Means;
+use crate::piece::State;
+use crate::runs::section_start;
+use crate::tree::Leaf;
+use crate::zone::{Found, SECTION_ORDER, Zone, corrupt};
+use crate::{Buddy, Error, Fault, Request};
 use core::ops::Range;
-use handoff::{Frame, FrameState, FreeArea, MAX_ORDER, PhysRange, ZoneState};
+use handoff::{MAX_ORDER, PhysRange, ZoneState};
 
 impl<const Z: usize> Buddy<'_, Z> {
     /// Allocates `frames` adjacent frames of one zone, any number of them, and returns their range.
@@ -19,7 +22,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     ///
     /// # Errors
     /// [`Error::FrameCount`] for 0; [`Error::OutOfMemory`] with the request's order if no such run is free: see
-    /// [`largest_free_range`](Self::largest_free_range); [`Error::CannotZero`].
+    /// [`largest_free_range`](Self::largest_free_range); [`Error::CannotZero`], [`Error::NoMap`].
     pub fn allocate_contiguous(&mut self, frames: u64, request: Request) -> Result<PhysRange, Error> {
         if frames == 0 {
             return Err(Error::FrameCount { frames });
@@ -35,9 +38,9 @@ impl<const Z: usize> Buddy<'_, Z> {
 
     /// Returns the free memory of a zone (by its index in [`zones`](Self::zones)) as maximal ranges, ascending.
     ///
-    /// Takes time proportional to the number of blocks and of frames that are in none.
+    /// Takes time proportional to the number of sections, and to that of blocks in maps.
     pub fn free_ranges(&self, zone: usize) -> impl Iterator<Item = PhysRange> {
-        let mut pfn = self.zones.get(zone).map_or(0..0, |zone| zone.span.start_pfn..zone.span.end_pfn());
+        let mut pfn = self.states.get(zone).map_or(0..0, |zone| zone.span.start_pfn..zone.span.end_pfn());
         core::iter::from_fn(move || {
             let run = self.next_run(zone, pfn.clone())?;
             pfn.start = run.end;
@@ -48,13 +51,13 @@ impl<const Z: usize> Buddy<'_, Z> {
     /// Returns the largest range of free frames that lies in one zone, the lowest of equals; `None` if nothing is free.
     #[must_use]
     pub fn largest_free_range(&self) -> Option<PhysRange> {
-        let all = (0..self.zones.len()).flat_map(|zone| self.free_ranges(zone));
+        let all = (0..self.states.len()).flat_map(|zone| self.free_ranges(zone));
         all.reduce(|best, range| if range.size() > best.size() { range } else { best })
     }
 
     /// Returns the part of a zone that lies inside the request's limits, if the zone may give so much.
     pub(crate) fn window(&self, zone: usize, frames: u64, request: Request) -> Option<Range<u64>> {
-        let (state, marks) = (&self.zones[zone], &self.watermarks[zone]);
+        let (state, marks) = (&self.states[zone], &self.watermarks[zone]);
         let window = request.above.max(state.span.start_pfn)..request.below.min(state.span.end_pfn());
         (!window.is_empty() && above_mark(state, marks, request, frames, marks.mark(request.priority)))
             .then_some(window)
@@ -76,70 +79,63 @@ impl<const Z: usize> Buddy<'_, Z> {
 
     /// Returns the first run of free frames of a zone in the window, as long as it is.
     fn next_run(&self, zone: usize, window: Range<u64>) -> Option<Range<u64>> {
-        let mut run: Option<Range<u64>> = None;
-        let mut pfn = window.start;
-        while pfn < window.end {
-            let (end, free) = self.piece(zone, pfn);
-            let end = end.min(window.end);
-            match (&mut run, free) {
-                (Some(run), true) => run.end = end,
-                (None, true) => run = Some(pfn..end),
-                (Some(_), false) => break,
-                (None, false) => {}
+        let mut found: Option<Range<u64>> = None;
+        for (place, part) in self.runs.stretches(window).filter(|(place, _)| place.zone == zone) {
+            let mut pfn = part.start;
+            while pfn < part.end {
+                let at = crate::runs::Place { frame: place.frame + (pfn - part.start) as u32, ..place };
+                let here = self.zones[zone].find(at, pfn).ok();
+                let end = here.map_or(part.end, Found::end).min(part.end);
+                let free = here.is_some_and(|found| found.leaf == Leaf::Free);
+                match &mut found {
+                    Some(run) if free && run.end == pfn => run.end = end,
+                    Some(_) => return found,
+                    None if free => found = Some(pfn..end),
+                    None => {}
+                }
+                pfn = end;
             }
-            pfn = end;
         }
-        run
+        found
     }
+}
 
-    /// Returns where the piece of memory that `pfn` lies in ends, and whether it is free and the zone's.
-    fn piece(&self, zone: usize, pfn: u64) -> (u64, bool) {
-        let Ok(frame) = self.sections.frame(pfn) else {
-            return (self.sections.next_present(pfn), false);
+impl<'a> Zone<'a> {
+    /// Takes a block inside the request's limits out of the smallest free block that has room for it there; of these, the lowest.
+    pub(crate) fn take_inside(
+        &mut self,
+        state: &mut ZoneState,
+        means: Means<'_, 'a>,
+        request: Request,
+    ) -> Result<Option<u64>, Error> {
+        let (size, align) = (1 << request.order, 1 << request.order.max(request.align_order));
+        let window = request.above.max(state.span.start_pfn)..request.below.min(state.span.end_pfn());
+        let fits = |start: u64, order: u8| {
+            let place = start.max(window.start).checked_next_multiple_of(align)?;
+            (place.checked_add(size)? <= window.end.min(start + (1 << order))).then_some(place)
         };
-        match self.block_of(frame) {
-            Some((start, state, order)) if order <= MAX_ORDER => {
-                let end = self.sections.pfn(start) + (1 << order);
-                let ours = page(&self.pages, start).is_ok_and(|page| self.zonelist.zone_of(page) == Ok(zone));
-                (end.max(pfn + 1), state == FrameState::Free && ours)
+        for order in request.order..=MAX_ORDER {
+            for part in means.runs.parts(means.zone) {
+                let start = section_start(part.section);
+                let State::Online { map: number } = self.piece(part.piece, start)? else { continue };
+                let map = self.map(number)?;
+                if map.orders() >> order & 1 == 0 || fits(start, SECTION_ORDER).is_none() {
+                    continue;
+                }
+                let place = map.free_blocks(order).find_map(|block| fits(start + u64::from(block), order));
+                let Some(pfn) = place else { continue };
+                let first = (pfn - start) as u32;
+                let block = map.block_of(first).ok_or(corrupt(pfn, Fault::Overlap))?;
+                self.carve(state, number, block, first..first + size as u32, Leaf::Allocated)?;
+                return Ok(Some(pfn));
             }
-            _ => (pfn + 1, false),
         }
+        let dormant = means.runs.parts(means.zone).find(|part| {
+            let state = self.piece(part.piece, 0);
+            matches!(state, Ok(State::Dormant { .. })) && fits(section_start(part.section), SECTION_ORDER).is_some()
+        });
+        let Some(part) = dormant else { return Ok(None) };
+        self.wake(state, means, part.piece)?;
+        self.take_inside(state, means, request)
     }
-}
-
-/// Returns a place for a block inside the request's limits, in the smallest free block of a zone that has one: that block,
-/// its order, and the place.
-pub(crate) fn find_block(
-    pages: &Pages<'_>,
-    sections: &Sections,
-    zone: &ZoneState,
-    request: Request,
-) -> Option<(Frame, u8, Frame)> {
-    let window = request.above.max(zone.span.start_pfn)..request.below.min(zone.span.end_pfn());
-    let (size, align) = (1 << request.order, 1 << request.order.max(request.align_order));
-    if window.is_empty() {
-        return None;
-    }
-    (request.order..=MAX_ORDER).find_map(|order| {
-        free_list(pages, zone, order).find_map(|block| {
-            let first = sections.pfn(block);
-            let start = first.max(window.start).checked_next_multiple_of(align)?;
-            let place = Frame(block.0 + (start - first) as u32);
-            (start + size <= window.end.min(first + (1 << order))).then_some((block, order, place))
-        })
-    })
-}
-
-/// Returns the blocks of a free list, the next to be handed out first.
-pub(crate) fn free_list(pages: &Pages<'_>, zone: &ZoneState, order: u8) -> impl Iterator<Item = Frame> {
-    let area = zone.free_area.get(usize::from(order)).copied().unwrap_or(FreeArea::EMPTY);
-    let mut next = area.head;
-    // The count bounds the walk, should the links be damaged.
-    core::iter::from_fn(move || {
-        let frame = next;
-        next = pages.get(frame)?.next;
-        Some(frame)
-    })
-    .take(area.blocks as usize)
 }

@@ -2,10 +2,12 @@
 //! Numbers about free memory.
 
 use crate::Buddy;
-use crate::search::free_list;
+use crate::allocator::physical;
+use crate::piece::State;
+use crate::runs::section_start;
 use core::fmt;
 use core::ops::AddAssign;
-use handoff::{FRAME_BYTES, MAX_ORDER, ORDERS, ZoneState};
+use handoff::{FRAME_BYTES, MAX_ORDER, ORDERS, SECTION_FRAMES, ZoneState};
 use x86_64::structures::paging::PhysFrame;
 
 /// How much memory there is and how it is cut up, of a zone or of all. Counts are frames unless they say otherwise.
@@ -13,8 +15,12 @@ use x86_64::structures::paging::PhysFrame;
 pub struct Statistics {
     /// Frames of memory.
     pub present_frames: u64,
-    /// Frames the allocator manages: free or allocated.
+    /// Frames the allocator manages: free, allocated, or holding its maps.
     pub managed_frames: u64,
+    /// Managed frames that hold frame maps.
+    pub map_frames: u64,
+    /// Sections that are free as a whole and have no map. Their blocks are among the free ones.
+    pub dormant_sections: u64,
     /// Free blocks by order.
     pub free_blocks: [u64; ORDERS],
 }
@@ -24,7 +30,9 @@ impl From<&ZoneState> for Statistics {
         Self {
             present_frames: zone.span.present,
             managed_frames: zone.managed,
-            free_blocks: zone.free_area.map(|area| area.blocks),
+            map_frames: zone.map_frames,
+            dormant_sections: zone.dormant.count.into(),
+            free_blocks: zone.free_blocks(),
         }
     }
 }
@@ -33,6 +41,8 @@ impl AddAssign for Statistics {
     fn add_assign(&mut self, other: Self) {
         self.present_frames += other.present_frames;
         self.managed_frames += other.managed_frames;
+        self.map_frames += other.map_frames;
+        self.dormant_sections += other.dormant_sections;
         self.free_blocks.iter_mut().zip(other.free_blocks).for_each(|(blocks, more)| *blocks += more);
     }
 }
@@ -53,7 +63,7 @@ impl Statistics {
     /// Returns the allocated frames.
     #[must_use]
     pub fn allocated_frames(&self) -> u64 {
-        self.managed_frames - self.free_frames()
+        self.managed_frames.saturating_sub(self.free_frames()).saturating_sub(self.map_frames)
     }
 
     /// Returns the largest order there is a free block of.
@@ -99,14 +109,26 @@ impl<const Z: usize> Buddy<'_, Z> {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         let mut total = Statistics::default();
-        self.zones.iter().for_each(|zone| total += zone.into());
+        self.states.iter().for_each(|zone| total += zone.into());
         total
     }
 
-    /// Returns the free blocks of a zone (by its index in [`zones`](Self::zones)) and order, the next to be handed out first.
+    /// Returns the free blocks of a zone (by its index in [`zones`](Self::zones)) and order, ascending. A dormant section is 32 of the
+    /// largest.
     pub fn free_blocks(&self, zone: usize, order: u8) -> impl Iterator<Item = PhysFrame> {
-        let zone = self.zones.get(zone);
-        zone.into_iter().flat_map(move |zone| free_list(&self.pages, zone, order)).map(|frame| self.physical(frame))
+        let parts =
+            self.zones.get(zone).into_iter().flat_map(move |own| self.runs.parts(zone).map(move |part| (own, part)));
+        parts.flat_map(move |(own, part)| {
+            let start = section_start(part.section);
+            let (map, dormant) = match own.piece(part.piece, start) {
+                Ok(State::Online { map }) => (own.maps.get(map), 0),
+                Ok(State::Dormant { .. }) if order == MAX_ORDER => (None, SECTION_FRAMES as u32),
+                _ => (None, 0),
+            };
+            let whole = (0..dormant).step_by(1 << MAX_ORDER);
+            let blocks = map.into_iter().flat_map(move |map| map.free_blocks(order)).chain(whole);
+            blocks.map(move |frame| physical(start + u64::from(frame)))
+        })
     }
 }
 
@@ -118,7 +140,7 @@ impl fmt::Display for BuddyInfo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for zone in self.0 {
             write!(f, "Node {}, zone {:>8} ", zone.span.node, zone.span.kind)?;
-            zone.free_area.iter().try_for_each(|area| write!(f, "{:6} ", area.blocks))?;
+            zone.free_blocks().iter().try_for_each(|blocks| write!(f, "{blocks:6} "))?;
             writeln!(f)?;
         }
         Ok(())
@@ -152,7 +174,7 @@ mod tests {
     fn zone(kind: ZoneKind, blocks: [u64; ORDERS]) -> ZoneState {
         let span = ZoneSpan { node: 0, kind, start_pfn: 1, spanned: 4095, present: 3998 };
         let free_area = blocks.map(|blocks| FreeArea { blocks, ..FreeArea::EMPTY });
-        ZoneState { span, managed: 3840, free_area }
+        ZoneState { managed: 3840, free_area, ..ZoneState::new(span) }
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     ///
     /// Call it again after memory came or went. Linux: `init_per_zone_wmark_min` (6.1).
     pub fn set_watermarks(&mut self, policy: &WatermarkPolicy) {
-        self.watermarks = Watermarks::compute(&self.zones, policy);
+        self.watermarks = Watermarks::compute(&self.states, policy);
     }
 
     /// Returns the watermarks, in the order of [`zones`](Self::zones).
@@ -191,11 +191,11 @@ fn reserve(zones: &[ZoneState], zone: &ZoneState, policy: &WatermarkPolicy) -> [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handoff::{FreeArea, ORDERS, ZoneSpan};
+    use handoff::ZoneSpan;
 
     fn zone(node: u16, kind: ZoneKind, managed: u64) -> ZoneState {
         let span = ZoneSpan { node, kind, start_pfn: 0, spanned: managed, present: managed };
-        ZoneState { span, managed, free_area: [FreeArea::EMPTY; ORDERS] }
+        ZoneState { managed, ..ZoneState::new(span) }
     }
 
     fn marks(zones: &[ZoneState], min_free: MinFree) -> std::vec::Vec<(u64, u64, u64, u64)> {

@@ -43,8 +43,8 @@ impl<const Z: usize> Buddy<'_, Z> {
 /// Implements both traits for a frame size.
 macro_rules! frame_size {
     ($size:ty, $order:expr) => {
-        // SAFETY: a returned frame is unused. `allocate_sized` takes it off a free list and marks its block as allocated in the
-        // descriptor, so no later call returns a part of it before it was freed. That the memory was unused when it came to
+        // SAFETY: a returned frame is unused. `allocate_sized` takes it out of the free blocks and marks it as allocated in its map,
+        // so no later call returns a part of it before it was freed. That the memory was unused when it came to
         // the allocator is what `hand_over`'s caller says, like any memory map.
         unsafe impl<const Z: usize> FrameAllocator<$size> for Buddy<'_, Z> {
             fn allocate_frame(&mut self) -> Option<PhysFrame<$size>> {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which zone a frame belongs to, and in which order zones are tried.
 
+use crate::runs::MAX_PFN;
 use crate::{Distances, Error, Node, Request};
 use core::ops::Range;
-use handoff::{Page, ZoneKind, ZoneSpan};
+use handoff::{ZoneKind, ZoneSpan};
 use heapless::Vec;
 
 /// The zones by node and, within a node, from the highest to the lowest; and in which order nodes are tried.
@@ -27,9 +28,6 @@ struct NodeZones {
     first: u16,
     zones: u16,
 }
-
-/// The first frame number that 52 address bits cannot hold.
-const MAX_PFN: u64 = 1 << 40;
 
 /// A zone: its place in the order, and its index in the table of zones.
 #[derive(Clone, Copy, Debug)]
@@ -64,21 +62,6 @@ impl<const Z: usize> Zonelist<Z> {
             }
         }
         Ok(Self { entries, nodes, orders: Vec::new() })
-    }
-
-    /// Returns the index of the zone a frame belongs to.
-    #[inline]
-    pub(crate) fn zone_of(&self, page: &Page) -> Result<usize, Error> {
-        let wanted = rank(page.node(), page.zone());
-        // Looking at a few one by one is faster than bisecting.
-        let from = match self.entries.len() {
-            0..=8 => 0,
-            _ => self.entries.partition_point(|entry| entry.rank < wanted),
-        };
-        match self.entries.iter().skip(from).find(|entry| entry.rank >= wanted) {
-            Some(entry) if entry.rank == wanted => Ok(entry.zone.into()),
-            _ => Err(Error::Zone { node: page.node(), kind: page.zone() }),
-        }
     }
 
     /// Orders the nodes by distance, as seen from each of `from`.
@@ -211,7 +194,6 @@ impl<const Z: usize> Iterator for Candidates<'_, Z> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handoff::FrameState;
 
     fn zonelist() -> Zonelist<4> {
         let span = |node, kind| ZoneSpan { node, kind, start_pfn: 0, spanned: 1, present: 1 };
@@ -265,15 +247,6 @@ mod tests {
         let zones: std::vec::Vec<_> = zonelist.candidates(Request::order(0).prefer(1)).collect();
         assert_eq!(zones, [2, 1, 0]);
         assert_eq!(zonelist.order(&[0, 1, 2, 3, 4], Distances::default()), Err(Error::Capacity { capacity: 4 }));
-    }
-
-    #[test]
-    fn a_frame_leads_to_its_zone() {
-        let zone = |kind, node| zonelist().zone_of(&Page::new(kind, node, FrameState::Body));
-        assert_eq!(zone(ZoneKind::DMA32, 0), Ok(1));
-        assert_eq!(zone(ZoneKind::MOVABLE, 2), Ok(3));
-        assert_eq!(zone(ZoneKind::NORMAL, 0), Err(Error::Zone { node: 0, kind: ZoneKind::NORMAL }));
-        assert_eq!(zone(ZoneKind(200), 7), Err(Error::Zone { node: 7, kind: ZoneKind(200) }));
     }
 
     #[test]

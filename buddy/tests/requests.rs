@@ -8,21 +8,15 @@ mod layout;
 use buddy::{
     Buddy, Counters, Distances, Error, FullZoneInfo, MinFree, Node, Priority, Request, Statistics, WatermarkPolicy,
 };
-use handoff::{FRAME_BYTES, FrameState, PhysRange, ZoneKind};
+use handoff::{FRAME_BYTES, PhysRange, ZoneKind};
 use layout::{Layout, frame, frames, pfn};
 use std::cell::Cell;
 
 const NORMAL: ZoneKind = ZoneKind::NORMAL;
 
-fn started<const Z: usize>(layout: &mut Layout) -> Buddy<'_, Z> {
-    let mut buddy = Buddy::new(&mut layout.pages, &layout.sections, &layout.spans).unwrap();
-    buddy.hand_over(&layout.memory, &layout.reserved).unwrap();
-    buddy
-}
-
 /// Zone DMA32 with 1024 frames, Normal with 3072.
 fn two_zones() -> Layout {
-    Layout::new(&[(0, ZoneKind::DMA32, 0..1024), (0, NORMAL, 1024..4096)], &[(0, 0..4096)], &[]).cut(4096)
+    Layout::new(&[(0, ZoneKind::DMA32, 0..1024), (0, NORMAL, 1024..4096)], &[(0, 0..4096)], &[])
 }
 
 /// Frames a request gets, one by one, until it gets none, and the error then.
@@ -39,7 +33,7 @@ fn drain<const Z: usize>(buddy: &mut Buddy<'_, Z>, request: Request) -> (u64, Er
 #[test]
 fn watermarks_keep_what_they_say() {
     let mut layout = two_zones();
-    let mut buddy: Buddy<'_, 2> = started(&mut layout);
+    let mut buddy: Buddy<'_, 2> = layout.started();
     let policy = WatermarkPolicy {
         min_free: MinFree::Kilobytes(4 * 64),
         lowmem_reserve_ratio: [256, 30, 32, 0],
@@ -68,7 +62,7 @@ fn watermarks_keep_what_they_say() {
 #[test]
 fn the_next_zone_before_the_reserve() {
     let mut layout = two_zones();
-    let mut buddy: Buddy<'_, 2> = started(&mut layout);
+    let mut buddy: Buddy<'_, 2> = layout.started();
     buddy.set_watermarks(&WatermarkPolicy { min_free: MinFree::Kilobytes(4 * 64), ..WatermarkPolicy::default() });
     let low = buddy.watermarks()[1].low;
     let taken: Vec<_> = (0..3072 - low + 1).map(|_| pfn(buddy.allocate(0).unwrap())).collect();
@@ -83,8 +77,8 @@ fn the_next_zone_before_the_reserve() {
 fn nearer_nodes_are_tried_first() {
     let zones = [(0, NORMAL, 0..1024), (1, NORMAL, 1024..2048), (2, NORMAL, 2048..4096)];
     let memory = [(0, 0..1024), (1, 1024..2048), (2, 2048..4096)];
-    let mut layout = Layout::new(&zones, &memory, &[]).cut(4096);
-    let mut buddy: Buddy<'_, 3> = started(&mut layout);
+    let mut layout = Layout::new(&zones, &memory, &[]);
+    let mut buddy: Buddy<'_, 3> = layout.started();
     let matrix = [10, 40, 20, 40, 10, 30, 20, 30, 10];
     buddy.set_distances(&[0, 1, 2], Distances::new(3, &matrix).unwrap()).unwrap();
     assert_eq!(buddy.fallback_order(0).collect::<Vec<_>>(), [0, 2, 1]);
@@ -114,7 +108,7 @@ fn nearer_nodes_are_tried_first() {
 #[test]
 fn addresses_are_limited() {
     let mut layout = two_zones();
-    let mut buddy: Buddy<'_, 2> = started(&mut layout);
+    let mut buddy: Buddy<'_, 2> = layout.started();
     // Below a limit inside Normal: that zone first, the lowest place that is aligned.
     assert_eq!(buddy.allocate_with(Request::order(2).below(2000 * FRAME_BYTES)).map(pfn), Ok(1024));
     assert_eq!(buddy.allocate_with(Request::order(2).below(1030 * FRAME_BYTES)).map(pfn), Ok(0));
@@ -136,7 +130,7 @@ fn addresses_are_limited() {
 #[test]
 fn alignment_costs_no_memory() {
     let mut layout = two_zones();
-    let mut buddy: Buddy<'_, 2> = started(&mut layout);
+    let mut buddy: Buddy<'_, 2> = layout.started();
     let request = Request::order(1).aligned(64 << 10);
     let blocks = [(); 3].map(|()| pfn(buddy.allocate_with(request).unwrap()));
     assert!(blocks.iter().all(|pfn| pfn % 16 == 0), "{blocks:?}");
@@ -154,7 +148,7 @@ thread_local! {
 #[test]
 fn zeros_are_written_by_who_can() {
     let mut layout = two_zones();
-    let mut buddy: Buddy<'_, 2> = started(&mut layout);
+    let mut buddy: Buddy<'_, 2> = layout.started();
     assert_eq!(buddy.allocate_with(Request::order(1).zeroed()), Err(Error::CannotZero));
     assert_eq!(buddy.allocate_exact(3, Request::order(1).zeroed()), Err(Error::CannotZero));
     assert_eq!(buddy.allocate_contiguous(3, Request::order(1).zeroed()), Err(Error::CannotZero));
@@ -175,8 +169,8 @@ fn zeros_are_written_by_who_can() {
 
 #[test]
 fn runs_longer_than_a_block() {
-    let mut layout = Layout::new(&[(0, NORMAL, 1..8192)], &[(0, 1..8192)], &[2000..2001]).cut(8192);
-    let mut buddy: Buddy<'_, 1> = started(&mut layout);
+    let mut layout = Layout::new(&[(0, NORMAL, 1..8192)], &[(0, 1..8192)], &[2000..2001]);
+    let mut buddy: Buddy<'_, 1> = layout.started();
     assert_eq!(buddy.largest_free_range(), Some(frames(2001..8192)));
     assert_eq!(buddy.free_ranges(0).collect::<Vec<_>>(), [frames(1..2000), frames(2001..8192)]);
     assert_eq!(buddy.allocate_contiguous(1999, Request::order(0)), Ok(frames(1..2000)));
@@ -197,7 +191,7 @@ fn runs_longer_than_a_block() {
 #[test]
 fn many_at_once() {
     let mut layout = two_zones();
-    let mut buddy: Buddy<'_, 2> = started(&mut layout);
+    let mut buddy: Buddy<'_, 2> = layout.started();
     let mut blocks = [frame(0); 9];
     assert_eq!(buddy.allocate_bulk(Request::order(9), &mut blocks), Ok(8));
     assert_eq!(blocks.iter().collect::<std::collections::BTreeSet<_>>().len(), 8, "all different, the last is not set");
@@ -213,10 +207,10 @@ fn many_at_once() {
 
 #[test]
 fn memory_comes_and_goes() {
-    let mut layout = Layout::new(&[(0, NORMAL, 0..2048)], &[(0, 0..2048)], &[]).cut(4096);
-    let mut buddy: Buddy<'_, 1> = started(&mut layout);
+    let mut layout = Layout::new(&[(0, NORMAL, 0..2048)], &[(0, 0..2048)], &[]);
+    let mut buddy: Buddy<'_, 1> = layout.started();
     assert_eq!(buddy.add_range(frames(2000..2100), 0, NORMAL), Err(Error::NotHole { pfn: 2000 }));
-    assert_eq!(buddy.add_range(frames(3000..4097), 0, NORMAL), Err(Error::Foreign { pfn: 4096 }));
+    assert_eq!(buddy.add_range(frames(3000..0x10000), 0, NORMAL), Err(Error::Capacity { capacity: 1 }));
     let absent = Err(Error::Zone { node: 1, kind: NORMAL });
     assert_eq!(buddy.add_range(frames(3000..4000), 1, NORMAL), absent);
 
@@ -233,9 +227,9 @@ fn memory_comes_and_goes() {
     buddy.free(block, 0).unwrap();
     buddy.remove_range(frames(2500..4096)).unwrap();
     assert_eq!(buddy.validate(), Ok(()));
-    assert_eq!(buddy.page(frame(2500)).map(handoff::Page::state), Some(FrameState::Hole));
+    assert_eq!(buddy.runs().last().map(|run| run.end_pfn), Some(2500));
     assert_eq!((buddy.zones()[0].span.present, buddy.statistics().free_frames()), (2500, 2500));
-    assert_eq!(buddy.free(frame(3000), 0), Err(Error::Hole { pfn: 3000 }));
+    assert_eq!(buddy.free(frame(3000), 0), Err(Error::Foreign { pfn: 3000 }));
     assert_eq!(buddy.add_range(frames(2500..4096), 0, NORMAL).map(|given| given.frames), Ok(1596));
     assert_eq!(buddy.statistics().free_blocks[10], 4);
 }

@@ -6,7 +6,7 @@
 //! `distance`: a row of the matrix; and what it printed as the fall-back order.
 
 use buddy::{Buddy, Distances, FallbackOrder, FullZoneInfo, WatermarkPolicy};
-use handoff::{FRAME_BYTES, FreeArea, ORDERS, Page, SectionRun, ZoneKind, ZoneSpan, ZoneState};
+use handoff::{FRAME_BYTES, ZoneKind, ZoneSpan, ZoneState};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -39,8 +39,7 @@ impl Record {
                 "Node" => {
                     let span =
                         ZoneSpan { node: number(1) as u16, kind: kind(words[3]), start_pfn: 0, spanned: 0, present: 0 };
-                    let zone = ZoneState { span, managed: 0, free_area: [FreeArea::EMPTY; ORDERS] };
-                    record.zones.push(Recorded { zone, marks: [0; 3], protection: [0; 4] });
+                    record.zones.push(Recorded { zone: ZoneState::new(span), marks: [0; 3], protection: [0; 4] });
                 }
                 "freed" => {
                     let mut zones = record.zones.iter_mut();
@@ -81,9 +80,7 @@ impl Record {
     /// Compares; returns how many zones.
     fn check(&self, name: &str) -> usize {
         let zones: Vec<_> = self.zones.iter().map(|zone| zone.zone).collect();
-        let mut pages: [Page; 0] = [];
-        let sections: [SectionRun; 0] = [];
-        let mut buddy = Buddy::<100>::from_parts(&mut pages, &sections, &zones).unwrap();
+        let mut buddy = Buddy::<100>::from_parts(&mut [], &mut [], &zones, &[], &[]).unwrap();
         assert!(buddy.watermarks().iter().all(|marks| marks.promo == 0));
         buddy.set_watermarks(&WatermarkPolicy::default());
         for (recorded, marks) in self.zones.iter().zip(buddy.watermarks()) {
@@ -127,7 +124,7 @@ fn prints_zoneinfo_as_linux_does() {
     let text = std::fs::read_to_string(path).unwrap();
     let record = Record::parse(&text);
     let mut zones: Vec<_> = record.zones.iter().map(|zone| zone.zone).collect();
-    let mut buddy = Buddy::<8>::from_parts(&mut [], &[], &zones).unwrap();
+    let mut buddy = Buddy::<8>::from_parts(&mut [], &mut [], &zones, &[], &[]).unwrap();
     buddy.set_watermarks(&WatermarkPolicy::default());
     let watermarks = buddy.watermarks().to_vec();
     zones.iter_mut().for_each(|zone| zone.free_area[0].blocks = 7);

@@ -7,7 +7,7 @@ mod fake;
 use crashkernel::Reserve;
 use fake::{Fake, GIB, MIB, linux, text};
 use handoff::{
-    Blocks, CLAIMS, Crash, EXCHANGE_BYTES, GrantError, Ledger, Lines, Machine, Owner, Page, PhysRange, REGIONS, Region,
+    Blocks, CLAIMS, Crash, EXCHANGE_BYTES, GrantError, Ledger, Lines, Machine, Owner, PhysRange, REGIONS, Region,
     Rules, decode, encode, run_encoded,
 };
 use memblock::Store;
@@ -21,7 +21,7 @@ impl Machine for Host {
         self.0.clone()
     }
 
-    fn descriptors(&mut self, ranges: &[PhysRange]) -> Result<&mut [Page], GrantError> {
+    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError> {
         unreachable!("crashkernel asks for no descriptors: {ranges:?}")
     }
 }

@@ -4,7 +4,7 @@
 //! As in `replay.rs`, `BOOTMEM_ORACLE` adds every capture of a folder to those in `tests/fixtures`.
 #![cfg(feature = "serde")]
 
-use handoff::{Affinity, GrantError, Ledger, Lines, Machine, MapEntry, MemoryKind, MemoryMap, Page, PhysRange, Stage};
+use handoff::{Affinity, GrantError, Ledger, Lines, Machine, MapEntry, MemoryKind, MemoryMap, PhysRange, Stage};
 use memblock::Assemble;
 use serde_json::Value;
 use std::{env, fs, path::Path};
@@ -18,7 +18,7 @@ impl Machine for Host {
         self.0.clone()
     }
 
-    fn descriptors(&mut self, ranges: &[PhysRange]) -> Result<&mut [Page], GrantError> {
+    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError> {
         Err(GrantError { range: ranges[0] })
     }
 }

@@ -4,7 +4,7 @@
 
 use handoff::{
     Account, Affinity, Blocks, EXCHANGE_BYTES, GrantError, Handoff, Image, Ledger, Lines, Machine, MapEntry,
-    MemoryKind, MemoryMap, Nid, Owner, Page, PhysRange, RegionFlags, RunError, decode, encode, run_encoded,
+    MemoryKind, MemoryMap, Nid, Owner, PhysRange, RegionFlags, RunError, decode, encode, run_encoded,
 };
 use memblock::{Assemble, Error};
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ impl Machine for Host {
         self.0.clone()
     }
 
-    fn descriptors(&mut self, ranges: &[PhysRange]) -> Result<&mut [Page], GrantError> {
+    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError> {
         Err(GrantError { range: ranges[0] })
     }
 }

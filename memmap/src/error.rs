@@ -44,13 +44,6 @@ pub enum Error {
         /// How many fit.
         capacity: usize,
     },
-    /// There are more frames than a descriptor can have numbers.
-    Frames {
-        /// How many descriptors are needed.
-        frames: u64,
-        /// How many there may be.
-        limit: u64,
-    },
     /// No place was found.
     OutOfMemory {
         /// What for.
@@ -97,9 +90,6 @@ impl fmt::Display for Error {
             Self::Zones { capacity } => write!(f, "there are more than {capacity} zones: boot with numa=off"),
             Self::Blocks { capacity } => {
                 write!(f, "page descriptors would lie in more than {capacity} pieces: free memory is too fragmented")
-            }
-            Self::Frames { frames, limit } => {
-                write!(f, "{frames} page descriptors are needed, there may be {limit}: limit memory with mem=")
             }
             Self::OutOfMemory { owner, needed, largest_hole, free } => write!(
                 f,

@@ -92,14 +92,13 @@ mod tests {
             list.iter().map(|&(start, end)| Region::new(start * 2048, (end - start) * 2048)).collect()
         };
         let layout = Layout::new(&regions(memory), 0).unwrap();
-        let mut pages = vec![Page::new(ZoneKind::MOVABLE, 9, FrameState::Free); layout.frames() as usize];
+        let mut pages = vec![Page::new(ZoneKind::MOVABLE, 9, FrameState::Body); layout.frames() as usize];
         layout.initialize(&mut pages, &regions(reserved)).unwrap();
         assert!(pages.iter().all(|p| p.node() == 0 && p.zone() == layout.zones()[usize::from(p.zone().0)].kind));
         let letter = |p: &Page| match p.state() {
             FrameState::Hole => 'h',
             FrameState::Reserved => 'r',
             FrameState::Body => '.',
-            _ => '?',
         };
         pages[..8].iter().map(letter).collect()
     }

@@ -4,8 +4,7 @@
 use crate::movable::Starts;
 use crate::{Error, Movable, MovableStart};
 use handoff::{
-    FRAME_BYTES, Frame, MAX_ZONES, Nid, Region, RegionFlags, SECTION_FRAMES, SECTION_RUNS, SectionRun, ZoneKind,
-    ZoneSpan,
+    FRAME_BYTES, MAX_ZONES, Nid, Region, RegionFlags, SECTION_FRAMES, SECTION_RUNS, SectionRun, ZoneKind, ZoneSpan,
 };
 use heapless::Vec;
 
@@ -77,8 +76,8 @@ impl Layout {
     /// the end of memory.
     ///
     /// # Errors
-    /// [`Error::NoMemory`], [`Error::Unordered`], [`Error::Beyond`], [`Error::Regions`], [`Error::Zones`] and
-    /// [`Error::Frames`].
+    /// [`Error::NoMemory`], [`Error::Unordered`], [`Error::Beyond`], [`Error::Regions`] and
+    /// [`Error::Zones`].
     pub fn with_movable(memory: &[Region], max_pfn: u64, movable: Movable) -> Result<Self, Error> {
         let mut ranges: Vec<MemoryRange, SECTION_RUNS> = Vec::new();
         let mut end = 0;
@@ -200,10 +199,6 @@ impl Layout {
     fn find_sections(&mut self) -> Result<(), Error> {
         let count: u64 = self.stretches().map(|s| s.end_section - s.first_section).sum();
         self.frames = count * SECTION_FRAMES;
-        // The number after the last one is `Frame::NONE`, so there can't be 2^32 frames.
-        if self.frames > u64::from(Frame::NONE.0) {
-            return Err(Error::Frames { frames: self.frames, limit: Frame::NONE.0.into() });
-        }
 
         let (mut runs, mut frames) = (Vec::<SectionRun, SECTION_RUNS>::new(), 0);
         for Stretch { first_section, end_section, .. } in self.stretches() {
@@ -211,11 +206,11 @@ impl Layout {
             match runs.last_mut().filter(|run| u64::from(run.first_section + run.sections) == first_section) {
                 Some(run) => run.sections += sections,
                 None => {
-                    let run = SectionRun { first_section: first_section as u32, sections, first_frame: Frame(frames) };
+                    let run = SectionRun { first_section: first_section as u32, sections, first_frame: frames };
                     runs.push(run).map_err(|_| Error::Regions { capacity: SECTION_RUNS })?;
                 }
             }
-            frames += sections * SECTION_FRAMES as u32;
+            frames += u64::from(sections) * SECTION_FRAMES;
         }
         self.sections = runs;
         Ok(())
@@ -270,7 +265,7 @@ mod tests {
         let layout = Layout::new(&memory, 0).unwrap();
         let stretches: Vec<_> = layout.stretches().map(|s| (s.first_section, s.end_section, s.nid.0)).collect();
         assert_eq!(stretches, [(0, 1, 1), (1, 3, 0), (8, 9, 2)]);
-        let runs: Vec<_> = layout.sections().iter().map(|r| (r.first_section, r.sections, r.first_frame.0)).collect();
+        let runs: Vec<_> = layout.sections().iter().map(|r| (r.first_section, r.sections, r.first_frame)).collect();
         assert_eq!(runs, [(0, 3, 0), (8, 1, 3 << 15)]);
         assert_eq!(layout.nodes().collect::<Vec<_>>(), [0, 1, 2]);
     }
@@ -304,8 +299,7 @@ mod tests {
             error(&[Region::new(u64::MAX - 0xffff, 0xfffff)]),
             Error::Beyond { end: u64::MAX, limit: ADDRESS_LIMIT }
         );
-        assert_eq!(error(&[Region::new(0, 16 << 40)]), Error::Frames { frames: 1 << 32, limit: u32::MAX.into() });
-        assert!(Layout::new(&[Region::new(0, (16 << 40) - (128 << 20))], 0).is_ok());
+        assert_eq!(Layout::new(&[Region::new(0, 64 << 40)], 0).unwrap().frames(), 1 << 34);
         let many: Vec<_> = (0..129).map(|i| Region::new(i * 0x2000, 0x1000)).collect();
         assert_eq!(error(&many), Error::Regions { capacity: 128 });
         let nodes: Vec<_> = (0..65).map(|i| on_node(i, i as u64 * 0x2000, 0x1000)).collect();

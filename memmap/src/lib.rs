@@ -59,7 +59,7 @@
 //!
 //! # Limits
 //!
-//! 128 memory regions, 64 zones, 64 blocks of descriptors and fewer than 2^32 descriptors (16 TiB of present sections): each
+//! 128 memory regions, 64 zones, 64 blocks of descriptors and 52 address bits: each
 //! is an error that names the limit. Pages of 4 KiB and sections of 128 MiB, as on x86-64.
 #![no_std]
 #![forbid(unsafe_code)]

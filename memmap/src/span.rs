@@ -84,7 +84,7 @@ impl Layout {
         runs.map(move |run| {
             let start_pfn = span.start_pfn.max(run_start(run));
             let part = Span { start_pfn, end_pfn: span.end_pfn.min(run_end(run)), ..span };
-            (part, run.first_frame.0 as usize + (start_pfn - run_start(run)) as usize)
+            (part, run.first_frame as usize + (start_pfn - run_start(run)) as usize)
         })
     }
 

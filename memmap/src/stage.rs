@@ -28,7 +28,7 @@ impl<S: EarlyStore> Stage for Initialize<S> {
         }
         let movable = Movable::from_command_line(command_line);
         let layout = Layout::with_movable(&blocks.memory, blocks.max_pfn, movable)?;
-        let mode = struct_pages(command_line, &log);
+        let mode = struct_pages(command_line, &layout, &log);
         let mut descriptors = Vec::new();
         if mode == StructPages::Eager {
             let model = SparseModel::of(Rules::from_command_line(command_line).unwrap_or_default());
@@ -49,9 +49,9 @@ impl<S: EarlyStore> Stage for Initialize<S> {
     }
 }
 
-/// Returns whether to write descriptors now: as the command line says, else yes, because the page allocator reads them.
-fn struct_pages<L: Log>(command_line: &str, log: &L) -> StructPages {
-    let usual = StructPages::Eager;
+/// Returns whether to write descriptors now: as the command line says, else as is right for so much memory.
+fn struct_pages<L: Log>(command_line: &str, layout: &Layout, log: &L) -> StructPages {
+    let usual = StructPages::default_for(layout.present() * FRAME_BYTES);
     let asked = StructPages::from_command_line(command_line).unwrap_or_else(|value| {
         log.warn(Line::UnknownMode { value, taken: usual.name() });
         None

@@ -35,7 +35,7 @@ pub fn run_chain(
     let memblock = stage::<memblock::Assemble, _>(command_line, &e820, machine)?;
     let crashkernel = stage::<crashkernel::Reserve<memblock::Store>, _>(command_line, &memblock, machine)?;
     let memmap = stage::<memmap::Initialize<memblock::Store>, _>(command_line, &crashkernel, machine)?;
-    let buddy = stage::<buddy::HandOver, _>(command_line, &memmap, machine)?;
+    let buddy = stage::<buddy::HandOver<memblock::Store>, _>(command_line, &memmap, machine)?;
     Ok(vec![
         (StageId::E820, e820),
         (StageId::MEMBLOCK, memblock),

@@ -7,21 +7,20 @@ use std::process::Command;
 
 const LIBRARY: &str = "
 #![no_std]
-use buddy::Buddy;
-use handoff::{Page, PhysRange, SectionRun, ZoneSpan};
+use buddy::{Buddy, FrameMap, Mode, Piece, Plan};
+use handoff::{PhysRange, ZoneSpan};
 use memblock::Memblock;
 
 /// Takes a page table from early memory, then hands the rest to the page allocator.
-pub fn boot(pages: &mut [Page], sections: &[SectionRun], zones: &[ZoneSpan]) -> Option<(u64, u64)> {
+pub fn boot(pieces: &mut [Piece], maps: &mut [FrameMap], zones: &[ZoneSpan]) -> Option<(u64, u64)> {
     let mut early = Memblock::<32>::new();
     early.add(0, 64 << 20).ok()?;
     early.reserve(0, 1 << 20).ok()?;
     let table = early.phys_alloc(4096, 4096).ok()?;
 
-    let mut buddy = Buddy::<3>::new(pages, sections, zones).ok()?;
-    for range in early.free_ranges(handoff::Nid::NONE, handoff::RegionFlags::NONE) {
-        buddy.hand_over_range(range.range).ok()?;
-    }
+    let plan = Plan::<3>::new(early.memory(), early.reserved(), zones, Mode::Lazy).ok()?;
+    let mut buddy = Buddy::new(&plan, pieces, maps).ok()?;
+    buddy.hand_over(early.memory(), early.reserved()).ok()?;
     let frame = buddy.allocate(0).ok()?;
     buddy.free(frame, 0).ok()?;
     PhysRange::new(table, table + 4096)?;

@@ -25,7 +25,7 @@ pub struct Frames {
 
 /// The most bytes postcard needs for the sections and the descriptors.
 pub(crate) const LAYOUT_BYTES: usize =
-    VARINT.2 + SECTION_RUNS * 3 * VARINT.1 + VARINT.2 + DESCRIPTOR_BLOCKS * RANGE_BYTES;
+    VARINT.2 + SECTION_RUNS * (2 * VARINT.1 + VARINT.0) + VARINT.2 + DESCRIPTOR_BLOCKS * RANGE_BYTES;
 
 /// Checks that sections are sorted and that there are exactly their descriptors, or none.
 pub(crate) fn check_layout(sections: &[SectionRun], descriptors: &[PhysRange]) -> Result<(), &'static str> {
@@ -34,7 +34,7 @@ pub(crate) fn check_layout(sections: &[SectionRun], descriptors: &[PhysRange]) -
         if u64::from(run.first_section) < next.0 || run.sections == 0 {
             return Err("section runs are sorted, disjoint and not empty");
         }
-        if u64::from(run.first_frame.0) != next.1 {
+        if run.first_frame != next.1 {
             return Err("descriptors of section runs lie one after another");
         }
         next =

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the frames are: zones, sections, and the limits of their tables.
 
-use crate::{FRAME_BYTES, Frame, ZoneKind};
+use crate::{FRAME_BYTES, ZoneKind};
 
 /// Bytes in a section. Linux: `1 << SECTION_SIZE_BITS` (6.1).
 pub const SECTION_BYTES: u64 = 128 << 20;
@@ -15,6 +15,12 @@ pub const MAX_ZONES: usize = 4 * MAX_NODES;
 pub const SECTION_RUNS: usize = 128;
 /// Blocks of descriptors.
 pub const DESCRIPTOR_BLOCKS: usize = 64;
+/// Runs of frames of one zone.
+pub const RUNS: usize = 192;
+/// Stretches of the array of frame maps.
+pub const MAP_SHARES: usize = 96;
+/// Blocks of memory in which an allocator's tables lie.
+pub const TABLE_BLOCKS: usize = MAP_SHARES + 1;
 
 /// A zone of a node, before anything was handed over. All numbers are frames.
 ///
@@ -50,6 +56,6 @@ pub struct SectionRun {
     pub first_section: u32,
     /// How many sections.
     pub sections: u32,
-    /// The descriptor of the first frame.
-    pub first_frame: Frame,
+    /// The number of the descriptor of the first frame.
+    pub first_frame: u64,
 }

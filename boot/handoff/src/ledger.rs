@@ -92,6 +92,8 @@ owners! {
     TRAMPOLINE = 32, Reserved, "boot", "start of the other CPUs";
     /// Memory that must not be mapped or belongs to a driver, so that it is never handed over.
     NOT_MAPPED = 30, Reserved, "memblock", "memory not to be mapped";
+    /// The page allocator's own tables: which frames are free.
+    FRAME_MAPS = 31, Reserved, "buddy", "frame maps";
 }
 
 impl fmt::Display for Owner {

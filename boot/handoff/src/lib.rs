@@ -32,16 +32,17 @@ pub use command_line::{Rules, memparse, parameters, strtoull};
 #[cfg(feature = "serde")]
 pub use early::EarlyStore;
 pub use early::{Bounds, EarlyMemory};
-pub use free_area::{FreeArea, ZoneState};
+pub use free_area::{FreeArea, MapShare, NONE, Run, Waiting, ZoneState};
 pub use kind::{MemoryKind, RawEntry};
 pub use layout::{
-    DESCRIPTOR_BLOCKS, MAX_NODES, MAX_ZONES, SECTION_BYTES, SECTION_FRAMES, SECTION_RUNS, SectionRun, ZoneSpan,
+    DESCRIPTOR_BLOCKS, MAP_SHARES, MAX_NODES, MAX_ZONES, RUNS, SECTION_BYTES, SECTION_FRAMES, SECTION_RUNS, SectionRun,
+    TABLE_BLOCKS, ZoneSpan,
 };
 pub use ledger::{Account, CLAIMS, Claim, Full, Ledger, Owner};
 #[cfg(feature = "std")]
 pub use lines::Lines;
 pub use log::{Level, Log, Message, Quiet};
-pub use page::{Frame, FrameState, Page};
+pub use page::{FrameState, Page};
 pub use range::{FRAME_BYTES, PhysRange};
 pub use region::{Direction, Nid, Region, RegionFlags};
 pub use zone::{MAX_ORDER, ORDERS, ZoneKind};

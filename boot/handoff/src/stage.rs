@@ -74,11 +74,20 @@ pub trait Machine {
     /// Returns the log.
     fn log(&self) -> Self::Log;
 
-    /// Returns the descriptors that lie in `ranges`, one after another as one array.
+    /// Returns the bytes that lie in `ranges`, one after another as one array that starts at a page boundary.
     ///
     /// # Errors
     /// [`GrantError`] if the stage may not have that memory.
-    fn descriptors(&mut self, ranges: &[PhysRange]) -> Result<&mut [Page], GrantError>;
+    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError>;
+
+    /// Returns the descriptors that lie in `ranges`, one after another as one array.
+    ///
+    /// # Errors
+    /// [`GrantError`] if the stage may not have that memory, or if it is not whole descriptors.
+    fn descriptors(&mut self, ranges: &[PhysRange]) -> Result<&mut [Page], GrantError> {
+        let Some(range) = ranges.first().copied() else { return Ok(&mut []) };
+        bytemuck::try_cast_slice_mut(self.memory(ranges)?).map_err(|_| GrantError { range })
+    }
 }
 
 /// A stage of the chain.

@@ -5,9 +5,9 @@
 
 use expect_test::{Expect, expect};
 use handoff::{
-    Affinity, Blocks, Crash, Direction, EXCHANGE_BYTES, Firmware, Frame, Frames, FreeArea, Handoff, Image, Ledger,
-    MapEntry, MemoryKind, MemoryMap, Nid, NodeDistances, ORDERS, Owner, PhysRange, RawEntry, Region, RegionFlags,
-    SECTION_FRAMES, SectionRun, ZoneKind, ZoneSpan, ZoneState, Zones, decode, encode,
+    Account, Affinity, Blocks, Crash, Direction, EXCHANGE_BYTES, Firmware, Frames, FreeArea, Handoff, Image, Ledger,
+    MapEntry, MapShare, MemoryKind, MemoryMap, Nid, NodeDistances, Owner, PhysRange, RawEntry, Region, RegionFlags,
+    Run, SECTION_FRAMES, SectionRun, Waiting, ZoneKind, ZoneSpan, ZoneState, Zones, decode, encode,
 };
 
 fn range(start: u64, end: u64) -> PhysRange {
@@ -112,25 +112,36 @@ fn frames() -> Frames {
         ]
         .into_iter()
         .collect(),
-        sections: [SectionRun { first_section: 0, sections: 1, first_frame: Frame(0) }].into_iter().collect(),
+        sections: [SectionRun { first_section: 0, sections: 1, first_frame: 0 }].into_iter().collect(),
         descriptors: [descriptors].into_iter().collect(),
     }
 }
 
 fn zones() -> Zones {
     let frames = frames();
-    let mut lists = [FreeArea::EMPTY; ORDERS];
-    lists[10] = FreeArea { head: Frame(0x2000), tail: Frame(0x7800), blocks: 6 };
-    let reserved = frames.blocks.reserved_bytes() / 4096;
-    let state = |span: ZoneSpan, managed, free_area| ZoneState { span, managed, free_area };
+    let tables = range(0x7d0_0000, 0x7d0_a000);
+    let mut ledger = frames.blocks.ledger;
+    ledger.claim(Owner::FRAME_MAPS, tables).unwrap();
+    let reserved = ledger.total(Account::Reserved) / 4096;
+    let mut zones = [0, 1].map(|zone| ZoneState { pieces: 1, used_pieces: 1, ..ZoneState::new(frames.zones[zone]) });
+    zones[1].managed = 0x7fff - reserved;
+    zones[1].free_area[10] = FreeArea { first_map: 0, blocks: 6 };
+    zones[1].used_maps = 1;
+    zones[1].idle_maps = Waiting { first: 1, count: 1 };
     Zones {
-        zones: [state(frames.zones[0], 0, [FreeArea::EMPTY; ORDERS]), state(frames.zones[1], 0x7fff - reserved, lists)]
-            .into_iter()
-            .collect(),
+        zones: zones.into_iter().collect(),
+        runs: [Run { start_pfn: 0x1000, end_pfn: 0x8000, zone: 1, first_piece: 0 }].into_iter().collect(),
+        shares: [
+            MapShare { zone: 0, maps: 1, own: None },
+            MapShare { zone: 1, maps: 3, own: Some(range(0x100_0000, 0x100_9000)) },
+        ]
+        .into_iter()
+        .collect(),
+        tables: [tables].into_iter().collect(),
         sections: frames.sections,
         descriptors: frames.descriptors,
         distances: frames.blocks.distances,
-        ledger: frames.blocks.ledger,
+        ledger,
     }
 }
 
@@ -204,17 +215,15 @@ fn zones_bytes() {
     check(
         &zones(),
         &expect![[r#"
-            42544d4d020005003d01000002000001ff1fff1f00ffffffff0fffffffff0f00
-            ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f
-            00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff
-            0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffff
-            ff0f00ffffffff0fffffffff0f000001802080e00180e001ffda01ffffffff0f
-            ffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffffff
-            0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffffff
-            ff0fffffffff0f00ffffffff0fffffffff0f00ffffffff0fffffffff0f00ffff
-            ffff0fffffffff0f00804080f0010601000100018080803f80808001040a1f14
-            0a0080808040000400802001808040808020118080800880808008178080803f
-            8080800119f4cde1a0
+            42544d4d030005001201000002000001ff1fff1f00ffffffff0f00ffffffff0f
+            00ffffffff0f00ffffffff0f00ffffffff0f00ffffffff0f00ffffffff0f00ff
+            ffffff0f00ffffffff0f00ffffffff0f00ffffffff0f00ffffffff0f00000101
+            00ffffffff0f000001802080e00180e001f5da01ffffffff0f00ffffffff0f00
+            ffffffff0f00ffffffff0f00ffffffff0f00ffffffff0f00ffffffff0f00ffff
+            ffff0f00ffffffff0f00ffffffff0f000006ffffffff0f000001010101010180
+            208080020100020001000103018080800880a002018080c03e80c00201000100
+            018080803f80808001040a1f140a008080804000050080200180804080802011
+            8080800880808008178080c03e80c0021f8080803f808080011947ed10e4
         "#]],
     );
 }
@@ -264,12 +273,15 @@ fn broken_invariants_are_refused() {
     value.sections[0].sections = 2;
     refused(&value, "one descriptor for each frame");
     let mut value = frames();
-    value.sections[0].first_frame = Frame(1);
+    value.sections[0].first_frame = 1;
     refused(&value, "descriptors of section runs lie one after another");
 
     let mut value = zones();
-    value.zones[1].free_area[10].head = Frame(0x8000);
-    refused(&value, "free lists start and end at a descriptor");
+    value.runs[0].zone = 2;
+    refused(&value, "runs are sorted, disjoint, not empty and of a zone");
+    let mut value = zones();
+    value.shares[0].zone = 2;
+    refused(&value, "frame maps belong to a zone");
     let mut value = zones();
     value.zones[1].free_area[10].blocks = 1000;
     refused(&value, "free frames are managed");

@@ -2,7 +2,7 @@
 //! The machine as an isolated program sees it.
 
 use crate::{DefmtLog, syscall};
-use handoff::{GrantError, Machine, Page, PhysRange};
+use handoff::{GrantError, Machine, PhysRange};
 
 /// Ring 3 of the image.
 #[derive(Debug)]
@@ -15,20 +15,19 @@ impl Machine for Ring3 {
         DefmtLog
     }
 
-    fn descriptors(&mut self, ranges: &[PhysRange]) -> Result<&mut [Page], GrantError> {
-        let mut start = core::ptr::dangling_mut::<Page>();
+    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError> {
+        let mut start = core::ptr::dangling_mut::<u8>();
         let mut bytes = 0;
         for range in ranges {
             let at = syscall::grant(range.start(), range.size());
             if bytes == 0 {
-                start = at as *mut Page;
+                start = at as *mut u8;
             }
             bytes += range.size();
         }
-        // SAFETY: (1) Boot has just mapped these pages writable, one range behind the other, or has stopped the program;
-        // grants begin at a page boundary, so `Page` is aligned. (2) They are memory that no other mapping of this program
-        // shows: boot refuses a grant that overlaps an earlier one. (3) Any bytes are a valid `Page`. (4) The lifetime is
-        // that of the borrow of `self`; the mapping stays until the program ends.
-        Ok(unsafe { core::slice::from_raw_parts_mut(start, bytes as usize / size_of::<Page>()) })
+        // SAFETY: (1) Boot has just mapped these pages writable, one range behind the other, or has stopped the program. (2) They are
+        // memory that no other mapping of this program shows: boot refuses a grant that overlaps an earlier one. (3) Any bytes are a
+        // valid `u8`. (4) The lifetime is that of the borrow of `self`; the mapping stays until the program ends.
+        Ok(unsafe { core::slice::from_raw_parts_mut(start, bytes as usize) })
     }
 }

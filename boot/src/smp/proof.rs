@@ -9,10 +9,10 @@ use crate::adopt::Kernel;
 use crate::console::{Frames, Kind, print};
 use crate::phys;
 use alloc::vec::Vec;
-use buddy::{Buddy, HeapStatistics, Request};
+use buddy::{Buddy, HeapStatistics};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU8, AtomicU32};
-use handoff::{FRAME_BYTES, MAX_ZONES, ORDERS, PhysRange, StageId, ZoneSpan};
+use handoff::{FRAME_BYTES, MAX_ORDER, MAX_ZONES, ORDERS, PhysRange, StageId, ZoneSpan};
 
 /// A CPU's part in the test.
 #[derive(Clone, Copy, Debug)]
@@ -205,19 +205,19 @@ fn workload(
     Ok(front.drain()?)
 }
 
-/// The byte that the caches keep for each frame.
+/// The byte that the caches keep for each frame, as far as one block has room: frames beyond the first 16 GiB are not cached.
 struct Marks(&'static [AtomicU8], PhysRange);
 
 impl Marks {
     fn take(buddy: &mut Buddy<'static>) -> Result<Self, buddy::Error> {
-        let frames: u64 = buddy.sections().iter().map(|run| u64::from(run.sections) * handoff::SECTION_FRAMES).sum();
-        let bytes = frames.next_multiple_of(FRAME_BYTES);
-        let order = (bytes / FRAME_BYTES).next_power_of_two().ilog2() as u8;
-        let start = buddy.allocate_giant(Request::order(order))?.start_address().as_u64();
-        let range = PhysRange::from_size(start, FRAME_BYTES << order).ok_or(buddy::Error::FrameCount { frames })?;
+        let order = (buddy.marks() as u64).div_ceil(FRAME_BYTES).next_power_of_two().ilog2() as u8;
+        let start = buddy.allocate(order.min(MAX_ORDER))?.start_address().as_u64();
+        let range = PhysRange::from_size(start, FRAME_BYTES << order.min(MAX_ORDER));
+        let range = range.ok_or(buddy::Error::Foreign { pfn: start / FRAME_BYTES })?;
         // SAFETY: just allocated, for this alone, until `give_back`; it lies in RAM, which the direct map covers, and any byte
         // is a valid `AtomicU8`.
-        let bytes = unsafe { core::slice::from_raw_parts(phys::bytes_mut(range).as_ptr().cast(), bytes as usize) };
+        let bytes =
+            unsafe { core::slice::from_raw_parts(phys::bytes_mut(range).as_ptr().cast(), range.size() as usize) };
         Ok(Self(bytes, range))
     }
 

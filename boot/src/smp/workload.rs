@@ -28,7 +28,7 @@ const ALIVE: usize = 96;
 const LAST_FREES: usize = 2;
 
 /// The allocator for all CPUs.
-pub(crate) type Front<'b> = Shared<'b, MAX_ZONES, PROCESSORS>;
+pub(crate) type Front<'b> = Shared<'b, 'static, MAX_ZONES, PROCESSORS>;
 
 /// What the test found.
 #[derive(Clone, Copy, Debug)]

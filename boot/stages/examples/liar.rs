@@ -5,12 +5,12 @@
 #![no_std]
 #![no_main]
 
-use buddy::HandOver;
+use buddy::{FrameMap, HandOver};
 use core::convert::Infallible;
 use handoff::{
-    Affinity, Blocks, Crash, FRAME_BYTES, Firmware, Frame, FrameState, Frames, GrantError, Machine, MapEntry,
-    MemoryKind, MemoryMap, Owner, Page, PhysRange, Region, SECTION_BYTES, SECTION_FRAMES, SectionRun, Stage, StageId,
-    ZoneKind, ZoneSpan, Zones,
+    Affinity, Blocks, Crash, FRAME_BYTES, Firmware, Frames, GrantError, Machine, MapEntry, MemoryKind, MemoryMap,
+    Owner, Page, PhysRange, Region, SECTION_BYTES, SECTION_FRAMES, SectionRun, Stage, StageId, ZoneKind, ZoneSpan,
+    ZoneState, Zones,
 };
 
 #[unsafe(no_mangle)]
@@ -128,7 +128,7 @@ impl Stage for FramesLiar {
         let sections = blocks.memory.last().unwrap().end().div_ceil(SECTION_BYTES) as u32;
         let bytes = u64::from(sections) * SECTION_FRAMES * size_of::<Page>() as u64;
         let own = reserve_as_much(&mut blocks, bytes);
-        machine.descriptors(&[own])?;
+        machine.memory(&[own])?;
 
         let mut said = own;
         if kind() == "lie-of-place" {
@@ -143,16 +143,16 @@ impl Stage for FramesLiar {
         let spanned = u64::from(sections) * SECTION_FRAMES;
         let mut frames = Frames { blocks, ..Frames::default() };
         frames.zones.push(ZoneSpan { node: 0, kind: ZoneKind::DMA32, start_pfn: 0, spanned, present }).unwrap();
-        frames.sections.push(SectionRun { first_section: 0, sections, first_frame: Frame(0) }).unwrap();
+        frames.sections.push(SectionRun { first_section: 0, sections, first_frame: 0 }).unwrap();
         frames.descriptors.push(said).unwrap();
         Ok(frames)
     }
 }
 
-/// A machine that remembers where the descriptors are.
+/// A machine that remembers where the tables are.
 struct Remembering<'a, M> {
     machine: &'a mut M,
-    pages: *mut [Page],
+    tables: *mut [u8],
 }
 
 impl<M: Machine> Machine for Remembering<'_, M> {
@@ -162,14 +162,14 @@ impl<M: Machine> Machine for Remembering<'_, M> {
         self.machine.log()
     }
 
-    fn descriptors(&mut self, ranges: &[PhysRange]) -> Result<&mut [Page], GrantError> {
-        let pages = self.machine.descriptors(ranges)?;
-        self.pages = pages;
-        Ok(pages)
+    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError> {
+        let tables = self.machine.memory(ranges)?;
+        self.tables = tables;
+        Ok(tables)
     }
 }
 
-/// Does its work, and then changes tables or descriptors.
+/// Does its work, and then changes what it says or what is in the tables.
 struct ZonesLiar;
 
 impl Stage for ZonesLiar {
@@ -180,17 +180,16 @@ impl Stage for ZonesLiar {
 
     fn run<M: Machine>(command_line: &str, input: Frames, machine: &mut M) -> Result<Zones, buddy::Error> {
         let image = input.blocks.images[0].range;
-        let mut machine = Remembering { machine, pages: &mut [] };
-        let mut zones = HandOver::run(command_line, input, &mut machine)?;
-        // SAFETY: the stage has ended, so this is the only reference to the descriptors.
-        let pages = unsafe { &mut *machine.pages };
-        let frame = |frame: Frame| frame.0 as usize;
-        let list = zones.zones[0].free_area.iter().position(|area| area.blocks > 0).unwrap();
-        let area = &mut zones.zones[0].free_area[list];
+        let mut machine = Remembering { machine, tables: &mut [] };
+        let mut zones = HandOver::<memblock::Store>::run(command_line, input, &mut machine)?;
+        // SAFETY: the stage has ended, so this is the only reference to the tables.
+        let tables = unsafe { &mut *machine.tables };
+        // The pieces fill one page; the neighbours on rings are the last words of a map but for its padding.
+        let map = &mut tables[FRAME_BYTES as usize..][..size_of::<FrameMap>()];
         match kind() {
-            "lie-of-cycle" => pages[frame(area.head)].next = area.head,
-            "lie-of-link" => pages[frame(area.head)].next = Frame(u32::MAX - 7),
-            "lie-of-block" => pages[frame(area.head)].set_order(11),
+            "lie-of-cycle" => map[8732..8820].fill(1),
+            "lie-of-link" => zones.zones[0].free_area[10].first_map = 1000,
+            "lie-of-block" => map[8192..8704].fill(0),
             "lie-of-zone" => zones.zones[0].span.spanned += 1,
             "lie-of-section" => zones.sections[0].first_section += 1,
             "lie-of-ledger" => zones.ledger.firmware_ram += FRAME_BYTES,
@@ -198,19 +197,17 @@ impl Stage for ZonesLiar {
                 zones.ledger.release(image).unwrap();
                 zones.ledger.claim(Owner::BOOT_POOL, image).unwrap();
             }
-            // Frames of boot take the place of a free block on its list: all sums stay as they are.
+            // Frames of boot take the place of free ones: all sums stay as they are.
             "lie-of-frame" => {
-                assert!(image.end() <= SECTION_BYTES && 1 << list <= 128, "boot lies in zone DMA and is larger");
-                let ours = Frame((image.start() / FRAME_BYTES) as u32);
-                let free = core::mem::replace(&mut area.head, ours);
-                for i in 0..1 << list {
-                    pages[frame(ours) + i] = pages[frame(free) + i];
-                    pages[frame(free) + i].set_state(FrameState::Reserved);
-                }
-                match pages[frame(ours)].next {
-                    Frame::NONE => area.tail = ours,
-                    next => pages[frame(next)].prev = ours,
-                }
+                let ours = range(image.start(), image.start() + FRAME_BYTES);
+                let mut buddy = buddy::Buddy::attach(tables, &zones)?;
+                let theirs = buddy.free_ranges(0).last().unwrap();
+                buddy.free_reserved(ours)?;
+                buddy.remove_range(range(theirs.end() - FRAME_BYTES, theirs.end()))?;
+                let after = buddy.detach(&zones, zones.ledger.clone())?;
+                let spans = zones.zones.iter().map(|zone| zone.span);
+                let states = after.zones.iter().zip(spans).map(|(zone, span)| ZoneState { span, ..*zone });
+                zones = Zones { zones: states.collect(), runs: zones.runs.clone(), ..after };
             }
             other => panic!("misbehave={other} is not a lie"),
         }

@@ -13,15 +13,10 @@ use crate::exact::frame_range;
 use crate::{Buddy, Error, Request};
 use class::{Class, SIZES};
 use core::alloc::Layout;
-use handoff::{FRAME_BYTES, MAX_ORDER};
+use handoff::FRAME_BYTES;
 use span::NONE;
 use x86_64::PhysAddr;
 use x86_64::structures::paging::PhysFrame;
-
-/// The mark in a frame's descriptor that it is part of a span; the span's index is in the lower half.
-const MARK: u64 = 0x7370_616e << 32;
-/// The mark in the first frame's descriptor of a large object; its size in frames is in the lower half.
-const LARGE_MARK: u64 = 0x6c61_7267 << 32;
 
 /// A heap over the page-frame allocator: addresses of objects, physical ones. It touches no memory.
 ///
@@ -30,8 +25,8 @@ const LARGE_MARK: u64 = 0x6c61_7267 << 32;
 /// given back. A free is checked: an object that is not in use, or has another size, is an error.
 ///
 /// # Invariants
-/// A span with room is on the list of its size, a full one on none. The first word of [`handoff::Page::private`] of each of
-/// its frames leads to it; that of a large object's first frame has its size. One empty span per size is kept at most.
+/// A span with room is on the list of its size, a full one on none. The table is also a hash table: an address leads to a place, and
+/// from there a chain to the span or the large object that starts at it. One empty span per size is kept at most.
 ///
 /// Go: `mcentral`, `mspan` (1.22). Linux: `mm/slub.c` (6.1).
 #[derive(Debug)]
@@ -45,6 +40,7 @@ pub struct Heap<'a, const Z: usize> {
     /// Unused entries of the table, linked by `next`.
     unused: u32,
     live_spans: u64,
+    large_objects: u64,
     large_frames: u64,
 }
 
@@ -61,9 +57,11 @@ pub struct HeapStatistics {
     pub object_bytes: u64,
     /// Memory at the spans' ends that is too small for an object.
     pub tail_bytes: u64,
-    /// Memory of objects that are larger than 2 KiB.
+    /// Number of objects that are larger than 2 KiB. Each has an entry of the table as well.
+    pub large_objects: u64,
+    /// Memory of these.
     pub large_bytes: u64,
-    /// What bitmaps, links and addresses of the spans in use cost.
+    /// What bitmaps, links and addresses of the entries in use cost.
     pub overhead_bytes: u64,
     /// The whole table of spans, used or not.
     pub table_bytes: u64,
@@ -78,7 +76,7 @@ impl<'a, const Z: usize> Heap<'a, Z> {
         }
         let unused = if count > 0 { 0 } else { NONE };
         let (partial, empty) = ([NONE; SIZES.len()], [0; SIZES.len()]);
-        Self { buddy, spans, partial, empty, unused, live_spans: 0, large_frames: 0 }
+        Self { buddy, spans, partial, empty, unused, live_spans: 0, large_objects: 0, large_frames: 0 }
     }
 
     /// Returns the page-frame allocator, for those who need frames.
@@ -116,7 +114,8 @@ impl<'a, const Z: usize> Heap<'a, Z> {
     pub fn free(&mut self, address: u64, layout: Layout) -> Result<(), Error> {
         let Some(class) = Class::of(layout) else { return self.free_frames(address, layout) };
         let wrong = Error::Object { address };
-        let index = self.span_of(address).ok_or(wrong)?;
+        let start = address & !((FRAME_BYTES << class.order()) - 1);
+        let index = self.find(start).ok_or(wrong)?;
         let span = span_mut(self.spans, index)?;
         let was_full = span.is_full();
         if span.class != Some(class) || !span.give(address) {
@@ -142,8 +141,9 @@ impl<'a, const Z: usize> Heap<'a, Z> {
     pub fn statistics(&self) -> HeapStatistics {
         let mut total = HeapStatistics {
             spans: self.live_spans,
+            large_objects: self.large_objects,
             large_bytes: self.large_frames * FRAME_BYTES,
-            overhead_bytes: self.live_spans * size_of::<Span>() as u64,
+            overhead_bytes: (self.live_spans + self.large_objects) * size_of::<Span>() as u64,
             table_bytes: size_of_val(self.spans) as u64,
             ..HeapStatistics::default()
         };
@@ -160,56 +160,33 @@ impl<'a, const Z: usize> Heap<'a, Z> {
     fn allocate_frames(&mut self, layout: Layout) -> Result<u64, Error> {
         let frames = (layout.size() as u64).div_ceil(FRAME_BYTES).max(1);
         let request = Request::bytes(FRAME_BYTES, layout.align() as u64);
+        self.check_room()?;
         let range = self.buddy.allocate_exact(frames, request)?;
-        if let Some(word) = self.word(range.start()) {
-            *word = LARGE_MARK | frames;
-        }
+        self.enter(range.start(), frames as u16, None)?;
+        self.large_objects += 1;
         self.large_frames += frames;
         Ok(range.start())
     }
 
     fn free_frames(&mut self, address: u64, layout: Layout) -> Result<(), Error> {
         let frames = (layout.size() as u64).div_ceil(FRAME_BYTES).max(1);
+        let wrong = Error::Object { address };
+        let index = self.find(address).ok_or(wrong)?;
+        let Span { live, class, .. } = *span_mut(self.spans, index)?;
+        if class.is_some() || u64::from(live) != frames {
+            return Err(wrong);
+        }
         let start = address / FRAME_BYTES;
-        let known = self.word(address).is_some_and(|word| *word == LARGE_MARK | frames);
-        if !address.is_multiple_of(FRAME_BYTES) || frames > 1 << MAX_ORDER || !known {
-            return Err(Error::Object { address });
-        }
         self.buddy.free_exact(frame_range(start, start + frames)?)?;
-        if let Some(word) = self.word(address) {
-            *word = 0;
-        }
+        self.large_objects = self.large_objects.saturating_sub(1);
         self.large_frames = self.large_frames.saturating_sub(frames);
-        Ok(())
-    }
-
-    /// Returns the span that an address lies in.
-    fn span_of(&mut self, address: u64) -> Option<u32> {
-        let word = *self.word(address)?;
-        let index = word as u32;
-        let span = self.spans.get(index as usize)?;
-        // What stands there may be older than the span, or somebody else's.
-        let inside = address.checked_sub(span.start)? < FRAME_BYTES << span.class?.order();
-        (word & !u64::from(u32::MAX) == MARK && inside).then_some(index)
-    }
-
-    /// Returns what the heap keeps in a frame's descriptor.
-    fn word(&mut self, address: u64) -> Option<&mut u64> {
-        let frame = PhysFrame::containing_address(PhysAddr::try_new(address).ok()?);
-        self.buddy.private_mut(frame)?.first_mut()
+        self.leave(index)
     }
 
     fn add_span(&mut self, class: Class) -> Result<(), Error> {
-        let index = self.unused;
-        if index == NONE {
-            return Err(Error::Capacity { capacity: self.spans.len() });
-        }
+        self.check_room()?;
         let block = self.buddy.allocate(class.order())?;
-        let start = block.start_address().as_u64();
-        let span = span_mut(self.spans, index)?;
-        self.unused = span.next;
-        *span = Span::new(start, class);
-        self.mark_frames(start, class, MARK | u64::from(index));
+        let index = self.enter(block.start_address().as_u64(), 0, Some(class))?;
         self.live_spans += 1;
         self.empty[usize::from(class.0)] += 1;
         self.link(index, class)
@@ -218,19 +195,65 @@ impl<'a, const Z: usize> Heap<'a, Z> {
     fn remove_span(&mut self, index: u32, class: Class) -> Result<(), Error> {
         self.unlink(index, class)?;
         let start = span_mut(self.spans, index)?.start;
-        self.mark_frames(start, class, 0);
-        *span_mut(self.spans, index)? = Span { next: self.unused, ..Span::EMPTY };
-        self.unused = index;
         self.live_spans -= 1;
+        self.leave(index)?;
         self.buddy.free(PhysFrame::containing_address(PhysAddr::new(start)), class.order())
     }
 
-    fn mark_frames(&mut self, start: u64, class: Class, word: u64) {
-        for frame in 0..1 << class.order() {
-            if let Some(kept) = self.word(start + frame * FRAME_BYTES) {
-                *kept = word;
+    fn check_room(&self) -> Result<(), Error> {
+        if self.unused == NONE { Err(Error::Capacity { capacity: self.spans.len() }) } else { Ok(()) }
+    }
+
+    /// Returns the place in the table that an address leads to.
+    fn bucket(&self, start: u64) -> u32 {
+        // Fibonacci hashing: the upper half of the product, scaled to the table.
+        let hash = (start / FRAME_BYTES).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        ((hash * self.spans.len() as u64) >> 32) as u32
+    }
+
+    /// Returns the entry of what starts at an address.
+    fn find(&self, start: u64) -> Option<u32> {
+        let mut index = self.spans.get(self.bucket(start) as usize)?.bucket;
+        while let Some(span) = self.spans.get(index as usize) {
+            if span.start == start {
+                return Some(index);
             }
+            index = span.chain;
         }
+        None
+    }
+
+    /// Takes an unused entry, of which there must be one.
+    fn enter(&mut self, start: u64, live: u16, class: Option<Class>) -> Result<u32, Error> {
+        let index = self.unused;
+        let span = span_mut(self.spans, index)?;
+        self.unused = span.next;
+        span.start(start, live, class);
+        let bucket = self.bucket(start);
+        let first = core::mem::replace(&mut span_mut(self.spans, bucket)?.bucket, index);
+        span_mut(self.spans, index)?.chain = first;
+        Ok(index)
+    }
+
+    /// Gives an entry back.
+    fn leave(&mut self, index: u32) -> Result<(), Error> {
+        let Span { start, chain, .. } = *span_mut(self.spans, index)?;
+        let bucket = self.bucket(start);
+        let first = span_mut(self.spans, bucket)?.bucket;
+        if first == index {
+            span_mut(self.spans, bucket)?.bucket = chain;
+        } else {
+            let mut before = first;
+            while span_mut(self.spans, before)?.chain != index {
+                before = span_mut(self.spans, before)?.chain;
+            }
+            span_mut(self.spans, before)?.chain = chain;
+        }
+        let span = span_mut(self.spans, index)?;
+        span.start(0, 0, None);
+        span.next = self.unused;
+        self.unused = index;
+        Ok(())
     }
 
     /// Puts a span at the head of the list of its size.

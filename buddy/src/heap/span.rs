@@ -6,7 +6,7 @@ use super::class::Class;
 /// The end of a list of spans.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// A run of pages cut into objects of one size: where it is, and which objects are in use. 88 bytes.
+/// A run of pages cut into objects of one size, or one large object: where it is, and what of it is in use. 96 bytes.
 ///
 /// The table of spans is the caller's: [`Span::EMPTY`] as often as there may be spans at a time.
 ///
@@ -19,17 +19,23 @@ pub struct Span {
     pub(crate) start: u64,
     pub(crate) next: u32,
     pub(crate) prev: u32,
-    /// Objects in use; a span of no class is not in use.
+    /// The first entry of those whose address belongs to this place in the table, and the next one of those that share a
+    /// place with this entry.
+    pub(crate) bucket: u32,
+    pub(crate) chain: u32,
+    /// Objects in use; for a large object, which has no class, its frames.
     pub(crate) live: u16,
     pub(crate) class: Option<Class>,
 }
 
 impl Span {
     /// An entry of the table that is not in use.
-    pub const EMPTY: Self = Self { used: [0; 8], start: 0, next: NONE, prev: NONE, live: 0, class: None };
+    pub const EMPTY: Self =
+        Self { used: [0; 8], start: 0, next: NONE, prev: NONE, bucket: NONE, chain: NONE, live: 0, class: None };
 
-    pub(crate) fn new(start: u64, class: Class) -> Self {
-        Self { start, class: Some(class), ..Self::EMPTY }
+    /// Starts to use an entry.
+    pub(crate) fn start(&mut self, start: u64, live: u16, class: Option<Class>) {
+        *self = Self { start, live, class, bucket: self.bucket, ..Self::EMPTY };
     }
 
     /// Takes the lowest object that is not in use, and returns its address.
@@ -72,7 +78,8 @@ mod tests {
     #[test]
     fn every_object_once() {
         for class in (0..24).map(Class) {
-            let mut span = Span::new(0x8000, class);
+            let mut span = Span::EMPTY;
+            span.start(0x8000, 0, Some(class));
             for i in 0..u64::from(class.objects()) {
                 assert_eq!(span.take(), Some(0x8000 + i * class.size()));
             }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What one CPU keeps ready.
 
-use handoff::Frame;
-
 /// Single frames that a CPU keeps at most, and how many go to or come from the zones at once.
 pub(crate) const SMALL: usize = 256;
 pub(crate) const SMALL_BATCH: usize = 64;
@@ -10,22 +8,22 @@ pub(crate) const SMALL_BATCH: usize = 64;
 pub(crate) const LARGE: usize = 8;
 pub(crate) const LARGE_BATCH: usize = 4;
 
-/// A stack of blocks: the last one freed is the next one handed out, while it is in the CPU's cache.
+/// A stack of blocks, by the numbers of their first frames: the last one freed is the next one handed out, while it is in the CPU's cache.
 #[derive(Debug)]
 pub(crate) struct Magazine<const N: usize> {
-    blocks: [Frame; N],
+    blocks: [u64; N],
     len: usize,
 }
 
 impl<const N: usize> Magazine<N> {
-    const EMPTY: Self = Self { blocks: [Frame::NONE; N], len: 0 };
+    const EMPTY: Self = Self { blocks: [0; N], len: 0 };
 
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Frame> {
+    pub(crate) fn pop(&mut self) -> Option<u64> {
         let len = self.len.checked_sub(1)?;
         let block = *self.blocks.get(len)?;
         self.len = len;
@@ -34,7 +32,7 @@ impl<const N: usize> Magazine<N> {
 
     /// Puts a block on top. Returns whether there was room.
     #[inline]
-    pub(crate) fn push(&mut self, block: Frame) -> bool {
+    pub(crate) fn push(&mut self, block: u64) -> bool {
         match self.blocks.get_mut(self.len) {
             Some(slot) => {
                 *slot = block;
@@ -47,7 +45,7 @@ impl<const N: usize> Magazine<N> {
 
     /// Takes out the `count` blocks that have been there longest and passes them on in ascending order, so that neighbours
     /// can go back as one.
-    pub(crate) fn take_oldest(&mut self, count: usize, pass: impl FnOnce(&[Frame])) {
+    pub(crate) fn take_oldest(&mut self, count: usize, pass: impl FnOnce(&[u64])) {
         let count = count.min(self.len);
         let (oldest, _) = self.blocks.split_at_mut(count);
         oldest.sort_unstable();
@@ -72,17 +70,17 @@ impl Cache {
     pub(crate) const EMPTY: Self = Self { small: Magazine::EMPTY, large: Magazine::EMPTY, node: 0, zones: 0 };
 
     #[inline]
-    pub(crate) fn pop(&mut self, large: bool) -> Option<Frame> {
+    pub(crate) fn pop(&mut self, large: bool) -> Option<u64> {
         if large { self.large.pop() } else { self.small.pop() }
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, block: Frame, large: bool) -> bool {
+    pub(crate) fn push(&mut self, block: u64, large: bool) -> bool {
         if large { self.large.push(block) } else { self.small.push(block) }
     }
 
     /// Takes out a batch of the blocks that have been there longest, or all.
-    pub(crate) fn take_oldest(&mut self, large: bool, all: bool, pass: impl FnOnce(&[Frame])) {
+    pub(crate) fn take_oldest(&mut self, large: bool, all: bool, pass: impl FnOnce(&[u64])) {
         match (large, all) {
             (true, true) => self.large.take_oldest(LARGE, pass),
             (true, false) => self.large.take_oldest(LARGE_BATCH, pass),
@@ -106,19 +104,19 @@ mod tests {
     fn last_in_first_out_and_the_oldest_leave() {
         let mut magazine = Magazine::<4>::EMPTY;
         assert_eq!(magazine.pop(), None);
-        assert!([7, 3, 5, 1].iter().all(|block| magazine.push(Frame(*block))));
-        assert!(!magazine.push(Frame(9)));
+        assert!([7, 3, 5, 1].iter().all(|block| magazine.push(*block)));
+        assert!(!magazine.push(9));
         let mut oldest = Vec::new();
         magazine.take_oldest(3, |blocks| oldest.extend_from_slice(blocks));
-        assert_eq!(oldest, [3, 5, 7].map(Frame));
-        assert_eq!((magazine.pop(), magazine.pop(), magazine.len()), (Some(Frame(1)), None, 0));
+        assert_eq!(oldest, [3, 5, 7]);
+        assert_eq!((magazine.pop(), magazine.pop(), magazine.len()), (Some(1), None, 0));
         magazine.take_oldest(3, |blocks| assert!(blocks.is_empty()));
     }
 
     #[test]
     fn counts_frames() {
         let mut cache = Cache::EMPTY;
-        assert!(cache.push(Frame(0), false) && cache.push(Frame(512), true));
+        assert!(cache.push(0, false) && cache.push(512, true));
         assert_eq!(cache.frames(), 513);
     }
 }

@@ -2,36 +2,37 @@
 //! The way through a CPU's cache.
 
 use super::cache::Cache;
-use super::mark::{MARKED_ZONES, Mark};
+use super::mark::{CACHED_ZONES, Mark};
 use super::{Patience, Shared};
 use crate::allocate::block_range;
-use crate::allocator::pfn;
+use crate::allocator::{pfn, physical};
 use crate::exact::{frame_range, whole_frames};
 use crate::request::Content;
+use crate::runs::Place;
 use crate::{Error, Node, Priority, Request};
 use core::fmt;
-use handoff::{Frame, PhysRange, ZoneKind};
+use handoff::{PhysRange, ZoneKind};
 use spin::MutexGuard;
 use x86_64::structures::paging::PhysFrame;
 
 /// A CPU's cache, taken for as long as this lives: then it needs no lock.
 ///
 /// For code that stays on its CPU and is not interrupted by others that need the cache; those go to the zones meanwhile.
-pub struct Cpu<'s, 'a, const Z: usize, const CPUS: usize> {
-    shared: &'s Shared<'a, Z, CPUS>,
+pub struct Cpu<'s, 'b, 'a, const Z: usize, const CPUS: usize> {
+    shared: &'s Shared<'b, 'a, Z, CPUS>,
     cache: MutexGuard<'s, Cache>,
     patience: Patience,
 }
 
-impl<'a, const Z: usize, const CPUS: usize> Shared<'a, Z, CPUS> {
+impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
     /// Takes the cache of a CPU; `None` if there is no such CPU or its cache is taken.
     #[inline]
-    pub fn cpu(&self, cpu: usize) -> Option<Cpu<'_, 'a, Z, CPUS>> {
+    pub fn cpu(&self, cpu: usize) -> Option<Cpu<'_, 'b, 'a, Z, CPUS>> {
         self.with_patience(cpu, Patience::Wait)
     }
 
     #[inline]
-    fn with_patience(&self, cpu: usize, patience: Patience) -> Option<Cpu<'_, 'a, Z, CPUS>> {
+    fn with_patience(&self, cpu: usize, patience: Patience) -> Option<Cpu<'_, 'b, 'a, Z, CPUS>> {
         Some(Cpu { shared: self, cache: self.slots.get(cpu)?.0.try_lock()?, patience })
     }
 
@@ -128,7 +129,7 @@ impl<'a, const Z: usize, const CPUS: usize> Shared<'a, Z, CPUS> {
     }
 }
 
-impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, Z, CPUS> {
+impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, '_, Z, CPUS> {
     /// Allocates a block as `request` says. If zones have nothing, what is in other CPUs' caches goes back to them and it tries
     /// again.
     ///
@@ -175,9 +176,10 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, Z, CPUS> {
                 None => return Ok(None),
             },
         };
-        let marks = self.shared.marks;
-        marks.set(block.0, marks.get(block.0).in_use());
-        let frame = self.shared.sections.physical(block);
+        // Only this CPU has the block now: nobody else changes the mark.
+        let mark = self.shared.mark_of(self.shared.runs.place(block)?);
+        self.shared.marks.set(mark, Mark::idle(large).in_use());
+        let frame = physical(block);
         if request.content == Content::Zero {
             self.zero(frame, request)?;
         }
@@ -199,7 +201,7 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, Z, CPUS> {
     }
 
     #[cold]
-    fn refill(&mut self, large: bool) -> Result<Option<Frame>, Error> {
+    fn refill(&mut self, large: bool) -> Result<Option<u64>, Error> {
         self.shared.refill(&mut self.cache, large, self.patience)?;
         Ok(self.cache.pop(large))
     }
@@ -218,25 +220,26 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, Z, CPUS> {
     /// As [`Buddy::free`](crate::Buddy::free). Nothing changed.
     #[inline]
     pub fn free(&mut self, frame: PhysFrame, order: u8) -> Result<(), Error> {
-        let block = self.shared.sections.frame(pfn(frame))?;
-        let mark = self.shared.marks.get(block.0);
-        if mark.is_none() || mark.is_idle() || mark.order() != order || !self.shared.marks.claim(block.0, mark) {
+        let block = pfn(frame);
+        let place = self.shared.runs.place(block)?;
+        let at = self.shared.mark_of(place);
+        let mark = self.shared.marks.get(at);
+        if mark.is_none() || mark.is_idle() || mark.order() != order || !self.shared.marks.claim(at, mark) {
             return self.shared.free_in_zones(frame, order, self.patience);
         }
-        if mark.zone() >= MARKED_ZONES || self.cache.zones & 1 << mark.zone() == 0 {
-            return self.shared.release(block, mark, self.patience);
+        if place.zone >= CACHED_ZONES || self.cache.zones & 1 << place.zone == 0 {
+            return self.shared.release(place, mark, self.patience);
         }
-        let large = order != 0;
-        if self.cache.push(block, large) {
+        if self.cache.push(block, order != 0) {
             return Ok(());
         }
-        self.make_room(block, mark)
+        self.make_room(block, place, mark)
     }
 
     #[cold]
-    fn make_room(&mut self, block: Frame, mark: Mark) -> Result<(), Error> {
+    fn make_room(&mut self, block: u64, place: Place, mark: Mark) -> Result<(), Error> {
         if self.patience == Patience::Never {
-            return self.shared.release(block, mark, self.patience);
+            return self.shared.release(place, mark, self.patience);
         }
         let large = mark.order() != 0;
         self.shared.give_back(&mut self.cache, large, false)?;
@@ -245,7 +248,7 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, Z, CPUS> {
     }
 }
 
-impl<const Z: usize, const CPUS: usize> fmt::Debug for Cpu<'_, '_, Z, CPUS> {
+impl<const Z: usize, const CPUS: usize> fmt::Debug for Cpu<'_, '_, '_, Z, CPUS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cpu").field("cache", &*self.cache).finish_non_exhaustive()
     }

@@ -8,23 +8,24 @@ mod zones;
 
 pub use cpu::Cpu;
 
-use crate::pages::Pages;
-use crate::sections::Sections;
+use crate::online::{Growth, Means};
+use crate::runs::{Place, Runs};
+use crate::zone::Zone;
 use crate::zonelist::Zonelist;
 use crate::{Buddy, Error, Request, Statistics, Watermarks};
 use cache::Cache;
 use core::fmt;
 use core::sync::atomic::{AtomicU8, Ordering};
-use handoff::{Frame, PhysRange, ZoneKind, ZoneState};
+use handoff::{PhysRange, SECTION_FRAMES, ZoneKind, ZoneState};
 use heapless::Vec;
-use mark::{MARKED_ZONES, Marks};
+use mark::{CACHED_ZONES, Marks};
 use spin::Mutex;
 
 /// The front of a [`Buddy`] that up to `CPUS` CPUs use at the same time.
 ///
 /// It borrows the allocator; when it is dropped, all caches are emptied and the allocator is whole again.
 ///
-/// Every zone has its own lock (zones of nodes that alternate in address share one). Every CPU has a cache of single frames and of
+/// Every zone has its own lock. Every CPU has a cache of single frames and of
 /// huge pages (order 9), for requests that name neither address nor alignment nor low zones nor another node. It takes and gives 64
 /// frames, or 4 huge pages, at once. Everything else goes to the zones.
 ///
@@ -44,16 +45,19 @@ use spin::Mutex;
 /// Linux: `struct per_cpu_pages`, `rmqueue_pcplist`, `free_unref_page` (6.1).
 ///
 /// ```
-/// # use handoff::{Frame, FrameState, Page, PhysRange, SectionRun, ZoneKind, ZoneSpan};
-/// # let mut pages = vec![Page::new(ZoneKind::DMA, 0, FrameState::Body); 1024];
-/// # let sections = [SectionRun { first_section: 0, sections: 1, first_frame: Frame(0) }];
+/// # use buddy::{Buddy, FrameMap, Mode, Piece, Plan};
+/// # use handoff::{Region, ZoneKind, ZoneSpan};
+/// # let memory = [Region { nid: 0.into(), ..Region::new(0, 4 << 20) }];
 /// # let zones = [ZoneSpan { node: 0, kind: ZoneKind::DMA, start_pfn: 0, spanned: 1024, present: 1024 }];
-/// # let mut buddy = buddy::Buddy::<1>::new(&mut pages, &sections, &zones)?;
-/// # buddy.hand_over_range(PhysRange::new(0, 0x40_0000).unwrap())?;
+/// # let plan = Plan::<1>::new(&memory, &[], &zones, Mode::Lazy)?;
+/// # let mut pieces = vec![Piece::UNUSED; plan.pieces()];
+/// # let mut maps = vec![FrameMap::UNUSED; plan.maps()];
+/// # let mut buddy = Buddy::new(&plan, &mut pieces, &mut maps)?;
+/// # buddy.hand_over(&memory, &[])?;
 /// use buddy::{Request, Shared};
 /// use core::sync::atomic::AtomicU8;
 ///
-/// let marks: Vec<AtomicU8> = (0..1024).map(|_| AtomicU8::new(0)).collect();
+/// let marks: Vec<AtomicU8> = (0..buddy.marks()).map(|_| AtomicU8::new(0)).collect();
 /// let shared = Shared::<1, 2>::new(&mut buddy, &marks)?;
 /// std::thread::scope(|threads| {
 ///     for cpu in 0..2 {
@@ -69,28 +73,30 @@ use spin::Mutex;
 /// assert_eq!(buddy.statistics().free_frames(), 1024);
 /// # Ok::<(), buddy::Error>(())
 /// ```
-pub struct Shared<'a, const Z: usize, const CPUS: usize> {
-    sections: &'a Sections,
-    zonelist: &'a Zonelist<Z>,
-    watermarks: &'a [Watermarks],
+pub struct Shared<'b, 'a, const Z: usize, const CPUS: usize> {
+    runs: &'b Runs,
+    zonelist: &'b Zonelist<Z>,
+    watermarks: &'b [Watermarks],
     zero: Option<fn(PhysRange)>,
-    marks: Marks<'a>,
-    stretches: Vec<Stretch<'a, Z>, Z>,
-    /// The stretch of each zone.
-    stretch_of: [u8; Z],
+    growth: Option<Growth<'a>>,
+    marks: Marks<'b>,
+    /// Marks there would be if every frame had one.
+    all_marks: usize,
+    zones: Vec<Locked<'b, 'a>, Z>,
     slots: [Slot; CPUS],
 }
 
-/// A stretch of descriptors under one lock.
-struct Stretch<'a, const Z: usize> {
-    first: Frame,
-    lock: Mutex<Guarded<'a, Z>>,
+/// A zone under its lock.
+struct Locked<'b, 'a> {
+    /// Where the zone's marks begin.
+    marks: usize,
+    lock: Mutex<Guarded<'b, 'a>>,
 }
 
-/// What the lock guards: the descriptors, and the zones in them by their index.
-struct Guarded<'a, const Z: usize> {
-    pages: Pages<'a>,
-    zones: Vec<(usize, &'a mut ZoneState), Z>,
+/// What the lock guards.
+struct Guarded<'b, 'a> {
+    zone: &'b mut Zone<'a>,
+    state: &'b mut ZoneState,
 }
 
 /// A CPU's cache, in cache lines of its own; the processor fetches them in pairs.
@@ -104,35 +110,66 @@ enum Patience {
     Never,
 }
 
-impl<'a, const Z: usize, const CPUS: usize> Shared<'a, Z, CPUS> {
+impl<const Z: usize> Buddy<'_, Z> {
+    /// Returns how many marks a [`Shared`] needs so that every frame can be in a cache.
+    #[must_use]
+    pub fn marks(&self) -> usize {
+        self.zones.iter().map(|zone| zone.pieces.len() * SECTION_FRAMES as usize).sum()
+    }
+}
+
+impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
     /// Returns a front with empty caches. All CPUs are on the allocator's lowest node until [`set_node`](Self::set_node).
     ///
-    /// `marks` has one byte for each descriptor; what is in them does not matter. Watermarks, distances and the function that
-    /// writes zeros are what the allocator has now.
+    /// `marks` has a byte for each frame that can be in a cache; what is in them does not matter. With fewer than
+    /// [`Buddy::marks`] the frames of the last zones are in no cache. Watermarks, distances and both functions are what the
+    /// allocator has now.
     ///
     /// # Errors
-    /// [`Error::Descriptors`] if there are fewer marks than descriptors.
-    pub fn new(buddy: &'a mut Buddy<'_, Z>, marks: &'a [AtomicU8]) -> Result<Self, Error> {
-        let Buddy { pages, zones, zonelist, sections, watermarks, zero, .. } = buddy;
-        if marks.len() < pages.len() {
-            return Err(Error::Descriptors { given: marks.len(), frames: pages.len() as u64 });
-        }
+    /// As [`set_node`](Self::set_node).
+    pub fn new(buddy: &'b mut Buddy<'a, Z>, marks: &'b [AtomicU8]) -> Result<Self, Error> {
+        let Buddy { zones, states, runs, zonelist, watermarks, zero, growth, .. } = buddy;
         marks.iter().for_each(|mark| mark.store(0, Ordering::Relaxed));
 
-        let (stretches, stretch_of) = split(pages.reborrow(), zones, sections)?;
+        let all_marks = zones.iter().map(|zone| zone.pieces.len() * SECTION_FRAMES as usize).sum();
+        let mut first = 0;
+        let locked = zones.iter_mut().zip(states).map(|(zone, state)| {
+            let marks = first;
+            first += zone.pieces.len() * SECTION_FRAMES as usize;
+            Locked { marks, lock: Mutex::new(Guarded { zone, state }) }
+        });
         let shared = Self {
-            sections,
+            zones: locked.collect(),
+            runs,
             zonelist,
             watermarks,
             zero: *zero,
+            growth: *growth,
             marks: Marks(marks),
-            stretches,
-            stretch_of,
+            all_marks,
             slots: [const { Slot(Mutex::new(Cache::EMPTY)) }; CPUS],
         };
         let lowest = shared.zonelist.nodes_from(None).next().unwrap_or(0);
         (0..CPUS).try_for_each(|cpu| shared.set_node(cpu, lowest))?;
         Ok(shared)
+    }
+
+    /// Returns the place of a frame's mark.
+    #[inline]
+    fn mark_of(&self, place: Place) -> usize {
+        let first = self.zones.get(place.zone).map_or(usize::MAX >> 1, |zone| zone.marks);
+        first + place.piece as usize * SECTION_FRAMES as usize + place.frame as usize
+    }
+
+    /// Returns the place of a zone's last mark.
+    fn end_of_marks(&self, zone: usize) -> usize {
+        let next = self.zones.get(zone + 1).map_or(self.all_marks, |next| next.marks);
+        next.saturating_sub(1)
+    }
+
+    /// Returns what a zone needs to get more maps.
+    fn means(&self, zone: usize) -> Means<'_, 'a> {
+        Means::new(zone, self.runs, self.growth)
     }
 
     /// Says which node a CPU is on: its cache holds memory of this one, if that has any, else of the nearest one.
@@ -147,7 +184,8 @@ impl<'a, const Z: usize, const CPUS: usize> Shared<'a, Z, CPUS> {
         let node = self.zonelist.nodes_from(Some(node)).next().unwrap_or(node);
         let of_node = |lowest: ZoneKind| {
             let zones = self.zonelist.candidates(Request::order(0).bind(node));
-            let kept = zones.filter(move |zone| *zone < MARKED_ZONES && self.zonelist.kind_of(*zone) >= Some(lowest));
+            let marked = |zone: usize| zone < CACHED_ZONES && self.marks.has(self.end_of_marks(zone));
+            let kept = zones.filter(move |zone| marked(*zone) && self.zonelist.kind_of(*zone) >= Some(lowest));
             kept.fold(0u64, |bits, zone| bits | 1 << zone)
         };
         // What old devices need is not hidden in caches, unless there is nothing else.
@@ -172,9 +210,7 @@ impl<'a, const Z: usize, const CPUS: usize> Shared<'a, Z, CPUS> {
     #[must_use]
     pub fn statistics(&self) -> (Statistics, u64) {
         let mut total = Statistics::default();
-        for stretch in &self.stretches {
-            stretch.lock.lock().zones.iter().for_each(|(_, zone)| total += (&**zone).into());
-        }
+        self.zones.iter().for_each(|zone| total += (&*zone.lock.lock().state).into());
         (total, self.slots.iter().map(|slot| slot.0.lock().frames()).sum())
     }
 
@@ -184,84 +220,43 @@ impl<'a, const Z: usize, const CPUS: usize> Shared<'a, Z, CPUS> {
     }
 }
 
-impl<const Z: usize, const CPUS: usize> Drop for Shared<'_, Z, CPUS> {
+impl<const Z: usize, const CPUS: usize> Drop for Shared<'_, '_, Z, CPUS> {
     fn drop(&mut self) {
         // Blocks that cannot go back stay allocated; `Buddy::validate` then names the damage.
         let _ = self.drain();
     }
 }
 
-impl<const Z: usize, const CPUS: usize> fmt::Debug for Shared<'_, Z, CPUS> {
+impl<const Z: usize, const CPUS: usize> fmt::Debug for Shared<'_, '_, Z, CPUS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Shared");
-        debug.field("cpus", &CPUS).field("locks", &self.stretches.len()).finish_non_exhaustive()
+        debug.field("cpus", &CPUS).field("locks", &self.zones.len()).finish_non_exhaustive()
     }
-}
-
-/// Splits descriptors and zones so that each zone can be locked alone; zones that overlap stay together.
-#[allow(clippy::type_complexity, reason = "the parts of one struct")]
-fn split<'a, const Z: usize>(
-    pages: Pages<'a>,
-    zones: &'a mut Vec<ZoneState, Z>,
-    sections: &Sections,
-) -> Result<(Vec<Stretch<'a, Z>, Z>, [u8; Z]), Error> {
-    let full = Error::Capacity { capacity: Z };
-    let mut order: Vec<(u32, u32, usize, &'a mut ZoneState), Z> = Vec::new();
-    for (index, zone) in zones.iter_mut().enumerate() {
-        let (start, end) = (zone.span.start_pfn, zone.span.end_pfn());
-        let entry = (sections.index_from(start), sections.index_from(end), index, zone);
-        order.push(entry).map_err(|_| full)?;
-    }
-    order.sort_unstable_by_key(|(start, _, index, _)| (*start, *index));
-
-    let mut stretches: Vec<Stretch<'a, Z>, Z> = Vec::new();
-    let mut stretch_of = [0; Z];
-    let (mut rest, mut end) = (pages, 0);
-    for (first, after, index, zone) in order {
-        if stretches.is_empty() || first >= end {
-            let (before, from) = rest.split_off(if stretches.is_empty() { Frame(0) } else { Frame(first) });
-            // What has been cut off belongs to the stretch before.
-            if let Some(last) = stretches.last_mut() {
-                last.lock.get_mut().pages = before;
-            }
-            let first = Frame(if stretches.is_empty() { 0 } else { first });
-            let guarded = Guarded { pages: Pages::new(&mut []), zones: Vec::new() };
-            stretches.push(Stretch { first, lock: Mutex::new(guarded) }).map_err(|_| full)?;
-            rest = from;
-        }
-        end = end.max(after);
-        stretch_of[index] = (stretches.len() - 1) as u8;
-        if let Some(last) = stretches.last_mut() {
-            last.lock.get_mut().zones.push((index, zone)).map_err(|_| full)?;
-        }
-    }
-    if let Some(last) = stretches.last_mut() {
-        last.lock.get_mut().pages = rest;
-    }
-    Ok((stretches, stretch_of))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handoff::{FrameState, Page, SectionRun, ZoneSpan};
+    use crate::{FrameMap, Mode, Piece, Plan};
+    use handoff::{Region, ZoneSpan};
     use std::vec::Vec;
 
     /// What an interrupt handler meets in the middle of anything: a taken cache, a locked zone, or both.
     #[test]
     fn a_handler_never_waits_and_loses_nothing() {
-        let mut pages = std::vec![Page::new(ZoneKind::DMA, 0, FrameState::Body); 1024];
-        let sections = [SectionRun { first_section: 0, sections: 1, first_frame: Frame(0) }];
+        let memory = [Region { nid: 0.into(), ..Region::new(0, 4 << 20) }];
         let zones = [ZoneSpan { node: 0, kind: ZoneKind::DMA, start_pfn: 0, spanned: 1024, present: 1024 }];
-        let mut buddy = Buddy::<1>::new(&mut pages, &sections, &zones).unwrap();
-        buddy.hand_over_range(PhysRange::new(0, 0x40_0000).unwrap()).unwrap();
-        let marks: Vec<AtomicU8> = (0..1024).map(|_| AtomicU8::new(0)).collect();
+        let plan = Plan::<1>::new(&memory, &[], &zones, Mode::Lazy).unwrap();
+        let (mut pieces, mut maps) = ([Piece::UNUSED; 1], [FrameMap::UNUSED; 1]);
+        let mut buddy = Buddy::new(&plan, &mut pieces, &mut maps).unwrap();
+        buddy.hand_over(&memory, &[]).unwrap();
+        let marks: Vec<AtomicU8> = (0..buddy.marks()).map(|_| AtomicU8::new(0)).collect();
         let shared = Shared::<1, 1>::new(&mut buddy, &marks).unwrap();
         let (single, pair) = (Request::order(0), Request::order(1));
         let cached = shared.allocate_with(0, single).unwrap();
         let other = shared.allocate_with(0, pair).unwrap();
 
-        let locked = shared.stretches[0].lock.lock();
+        let locked = shared.zones[0].lock.lock();
         // The cache still gives and takes.
         let frame = shared.try_allocate_with(0, single).unwrap();
         shared.try_free(0, frame, 0).unwrap();
@@ -285,7 +280,7 @@ mod tests {
         shared.drain().unwrap();
         let (last, first) = blocks.split_last().unwrap();
         first.iter().for_each(|block| shared.try_free(0, *block, 0).unwrap());
-        let locked = shared.stretches[0].lock.lock();
+        let locked = shared.zones[0].lock.lock();
         assert_eq!(shared.try_free(0, *last, 0), Err(Error::Busy));
         drop(locked);
         shared.try_free(0, *last, 0).unwrap();

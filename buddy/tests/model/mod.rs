@@ -293,16 +293,17 @@ impl Model {
 
 /// Runs operations on the allocator and on the model, and compares them after each one.
 pub fn run(ops: &[Op]) {
-    let mut layout = Layout::new(&ZONES, &MEMORY, &RESERVED).cut(FRAMES as usize);
+    let mut layout = Layout::new(&ZONES, &MEMORY, &RESERVED);
     let mut model = Model::new();
-    let mut buddy = Buddy::<4>::new(&mut layout.pages, &layout.sections, &layout.spans).unwrap();
-    let handed = buddy.hand_over(&layout.memory, &layout.reserved).unwrap();
-    assert_eq!(handed.frames, model.count(&(0..FRAMES), Cell::Free));
+    let buddy = layout.started::<4>();
+    assert_eq!(buddy.statistics().free_frames(), model.count(&(0..FRAMES), Cell::Free));
     model.compare(&buddy);
 
-    let mut zones = buddy.zones().to_vec();
+    let (mut zones, runs) = (buddy.zones().to_vec(), buddy.runs().to_vec());
+    let shares: Vec<_> = buddy.shares().collect();
+    drop(buddy);
     for op in ops {
-        let mut buddy = Buddy::<4>::from_parts(&mut layout.pages, &layout.sections, &zones).unwrap();
+        let mut buddy = Buddy::<4>::from_parts(&mut layout.pieces, &mut layout.maps, &zones, &runs, &shares).unwrap();
         model.step(*op, &mut buddy);
         model.compare(&buddy);
         zones = buddy.zones().to_vec();

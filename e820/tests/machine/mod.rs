@@ -6,8 +6,8 @@ pub(crate) mod any;
 
 use e820::{Error, Sanitize};
 use handoff::{
-    Account, EXCHANGE_BYTES, Firmware, GrantError, Handoff, Lines, Machine, MemoryMap, Page, PhysRange, RawEntry,
-    RunError, decode, encode, run_encoded,
+    Account, EXCHANGE_BYTES, Firmware, GrantError, Handoff, Lines, Machine, MemoryMap, PhysRange, RawEntry, RunError,
+    decode, encode, run_encoded,
 };
 
 struct Host(Lines);
@@ -19,7 +19,7 @@ impl Machine for Host {
         self.0.clone()
     }
 
-    fn descriptors(&mut self, ranges: &[PhysRange]) -> Result<&mut [Page], GrantError> {
+    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError> {
         Err(GrantError { range: ranges[0] })
     }
 }

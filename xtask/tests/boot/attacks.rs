@@ -160,7 +160,7 @@ fn no_argument_of_a_system_call_is_believed() {
         ("memmap=grant", "at=0xfffffffffffff000 bytes=8K", "not whole pages"),
         ("memmap=grant", "crashkernel=128M at=0x17000000", "does not prove that it is free"),
         ("memmap=grant", "crashkernel=128M at=0x16fff000 bytes=8K", "does not prove that it is free"),
-        ("buddy=grant", "at=0x1000000", "its own"),
+        ("buddy=grant", "crashkernel=128M at=0x17000000", "does not prove that it is free"),
         ("buddy=grant", "at=0x100000", "belongs to boot"),
         ("e820=grant", "at=0x1000000", "no right to ask"),
     ] {

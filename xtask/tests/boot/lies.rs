@@ -21,8 +21,8 @@ fn lies_are_found() {
         ("e820=lie-of-ram", 37, "it calls RAM what neither the firmware nor the command line does"),
         ("crashkernel=lie-of-reservation", 37, "it calls free what belongs to boot or to a stage"),
         ("memmap=lie-of-own", 37, "it calls its own descriptors free"),
-        ("buddy=lie-of-frame", 35, "at 0x100000 is on a free list, and was not free before"),
-        ("buddy=lie-of-cycle", 35, "do not lead back to it"),
+        ("buddy=lie-of-frame", 35, "is called free, and a part of it was not free before"),
+        ("buddy=lie-of-cycle", 35, "neighbours on a ring do not lead to each other"),
     ]
     .into_iter()
     .for_each(is_found);
@@ -37,8 +37,8 @@ fn all_lies_are_found() {
         ("crashkernel=lie-of-account", 37, "its account forgets what the one before it said"),
         ("crashkernel=lie-of-crash", 37, "it gives the crash kernel what belongs to another"),
         ("memmap=lie-of-place", 37, "its descriptors are not what it was granted"),
-        ("buddy=lie-of-link", 35, "it does not exist"),
-        ("buddy=lie-of-block", 35, "it is on a free list where it does not belong"),
+        ("buddy=lie-of-link", 35, "there is no such piece or map"),
+        ("buddy=lie-of-block", 35, "a block does not end where the next one starts"),
         ("buddy=lie-of-zone", 37, "its zones and sections are not those of its input"),
         ("buddy=lie-of-section", 37, "its zones and sections are not those of its input"),
         ("buddy=lie-of-ledger", 37, "its account forgets what the one before it said"),

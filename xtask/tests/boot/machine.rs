@@ -122,10 +122,11 @@ impl Run {
     }
 }
 
-/// Returns the free frames of a zone: blocks times frames of a block, by order.
+/// Returns the free frames of a zone: blocks times frames of a block, by order, and dormant sections.
 fn free_frames(zone: &Value) -> u64 {
     let areas = zone["free_area"].as_array().unwrap().iter().enumerate();
-    areas.map(|(order, area)| area["blocks"].as_u64().unwrap() << order).sum()
+    let blocks: u64 = areas.map(|(order, area)| area["blocks"].as_u64().unwrap() << order).sum();
+    blocks + (zone["dormant"]["count"].as_u64().unwrap() << 15)
 }
 
 fn without_timestamp(line: &str) -> &str {

@@ -11,5 +11,6 @@ mod misbehaviour;
 mod nodes;
 mod programs;
 mod replaced;
+mod scale;
 mod sizes;
 mod smp;

@@ -3,4 +3,4 @@
 #![no_std]
 #![no_main]
 
-rt::stage!(buddy::HandOver);
+rt::stage!(buddy::HandOver<memblock::Store>);
