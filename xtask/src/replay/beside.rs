@@ -4,15 +4,16 @@
 use super::boot::Boot;
 use super::capture::Capture;
 use super::frames::Frames;
+use super::free_blocks::{self, Free};
 use super::freed;
 use super::report::{Fact, Report};
+use super::zoneinfo;
 use handoff::{FrameState, Region, Rules, SECTION_FRAMES, ZoneSpan};
 use memmap::{FrameRun, Layout, Movable};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 const HANDOVER: &str = "handover.json";
-const ZONEINFO: &str = "zoneinfo.txt";
 
 /// The page allocator of a kernel that was stopped when it had handed over early memory.
 #[derive(Deserialize)]
@@ -40,6 +41,7 @@ struct Zone {
     spanned: u64,
     present: u64,
     managed: u64,
+    free: Vec<Free>,
 }
 
 /// Compares what the files of the capture tell. `memory` and `reserved` are as they were at the hand-over.
@@ -88,6 +90,10 @@ pub(super) fn compare(
         }
     }
 
+    if let Some(stopped) = &stopped {
+        compare_free_blocks(stopped, (memory, reserved), zones, &deferred, report);
+    }
+
     let reserved_bit = if boot.rules >= Rules::V6_12 { 1 << 13 } else { 1 << 12 };
     let memory = layout.memory();
     let end_pfn = layout.max_pfn().next_multiple_of(SECTION_FRAMES);
@@ -100,7 +106,7 @@ pub(super) fn compare(
         .as_ref()
         .map(|text| frames.compare_states(&String::from_utf8_lossy(text), freed::frames(boot), report));
     if let Some(text) = &capture.zoneinfo {
-        compare_zoneinfo(&String::from_utf8_lossy(text), zones, &runs, freed.as_deref(), report);
+        zoneinfo::compare(&String::from_utf8_lossy(text), boot, zones, &runs, freed.as_deref(), report);
     }
 }
 
@@ -162,45 +168,33 @@ fn frames_in(zone: &ZoneSpan, ranges: impl Iterator<Item = (u64, u64, u16)>) -> 
     of_node.map(|(start, end, _)| end.min(zone.end_pfn()).saturating_sub(start.max(zone.start_pfn))).sum()
 }
 
-/// Compares a zone's figures in the table of a running kernel, to which `freed` were given since the hand-over.
-fn compare_zoneinfo(
-    text: &str,
+/// Compares what our allocator has in its lists with what the stopped kernel had.
+fn compare_free_blocks(
+    stopped: &Stopped,
+    (memory, reserved): (&[Region], &[Region]),
     zones: &[ZoneSpan],
-    runs: &[FrameRun],
-    freed: Option<&[(u64, u64)]>,
+    deferred: &BTreeMap<u16, u64>,
     report: &mut Report,
 ) {
-    let body = runs.iter().filter(|run| run.state == FrameState::Body);
-    let mut given: Vec<(u64, u64, u16)> = body.map(|run| (run.start_pfn, run.end_pfn, run.node)).collect();
-    for &(start, end) in freed.unwrap_or_default() {
-        let parts = runs.iter().map(|run| (start.max(run.start_pfn), end.min(run.end_pfn), run.node));
-        given.extend(parts.filter(|(start, end, _)| start < end));
-    }
-
-    let mut zone: Option<&ZoneSpan> = None;
-    let mut missing: Vec<&ZoneSpan> = zones.iter().collect();
-    for (i, line) in text.lines().enumerate() {
-        let mut words = line.split_whitespace();
-        let (name, value) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        if let Some((node, kind)) = line.strip_prefix("Node ").and_then(|rest| rest.split_once(", zone")) {
-            zone = zones.iter().find(|z| node.parse() == Ok(z.node) && z.kind.name() == kind.trim());
-            missing.retain(|missing| Some(*missing) != zone);
-            continue;
-        }
-        let expected = match name {
-            "spanned" => zone.map_or(0, |zone| zone.spanned),
-            "present" => zone.map_or(0, |zone| zone.present),
-            "managed" if freed.is_some() => zone.map_or(0, |zone| frames_in(zone, given.iter().copied())),
-            "start_pfn:" => zone.map_or(0, |zone| zone.start_pfn),
-            _ => continue,
-        };
-        match value.parse() == Ok(expected) {
+    let ours = match free_blocks::hand_over((memory, reserved), zones, deferred) {
+        Ok(ours) => ours,
+        Err(why) => return report.skip(format!("free blocks: {why}"), zones.len()),
+    };
+    for (node, zone) in stopped.nodes.iter().flat_map(|node| node.zones.iter().map(move |zone| (node.nid, zone))) {
+        // A zone that our crates do not have was entered before.
+        let found = ours.iter().find(|((nid, kind), _)| (*nid, kind.name()) == (node, zone.zone.as_str()));
+        let Some((_, blocks)) = found else { continue };
+        let managed = free_blocks::frames(blocks);
+        match managed == zone.managed {
             true => report.equal(Fact::Zones, 1),
-            false => report.wrong_in(ZONEINFO, Fact::Zones, i + 1, Some(format!("{name} {expected}")), line.trim()),
+            false => report.wrong_in(
+                HANDOVER,
+                Fact::Zones,
+                1,
+                Some(format!("{managed} managed")),
+                format!("{} managed", zone.managed),
+            ),
         }
-    }
-    for zone in missing {
-        let (expected, last) = (format!("node {}, zone {}", zone.node, zone.kind), text.lines().count());
-        report.wrong_in(ZONEINFO, Fact::Zones, last, Some(expected), "the end of the file");
+        free_blocks::compare(HANDOVER, &format!("node {node}, zone {}", zone.zone), blocks, &zone.free, report);
     }
 }

@@ -25,6 +25,7 @@ mod dump;
 mod early;
 mod firmware;
 mod frames;
+mod free_blocks;
 mod freed;
 mod infer;
 mod memory_map;
@@ -35,6 +36,7 @@ mod report;
 mod settle;
 mod table;
 mod trace;
+mod zoneinfo;
 
 pub(crate) use boot::rules_of;
 pub use capture::Capture;

@@ -37,6 +37,10 @@ pub enum Fact {
     Zones,
     /// Frames whose state, node and zone a file beside the log tells.
     Frames,
+    /// Free blocks at the hand-over.
+    FreeBlocks,
+    /// What is kept free in zones.
+    Watermarks,
 }
 
 impl Fact {
@@ -57,6 +61,8 @@ impl Fact {
             Self::Totals => "totals",
             Self::Zones => "figures of zones",
             Self::Frames => "frames",
+            Self::FreeBlocks => "free blocks",
+            Self::Watermarks => "watermarks",
         }
     }
 }
