@@ -208,7 +208,7 @@ mod tests {
         );
         assert!(quoted(Lane::Crashkernel, 0xbb00_0000).contains("memblock_reserve"));
         let buddy: u64 = map.iter().filter(|s| s.lane == Lane::Buddy).map(|s| s.end - s.start).sum();
-        assert_eq!(buddy, 6_004_330_496);
+        assert_eq!(buddy, 6_003_847_168);
     }
 
     #[test]
