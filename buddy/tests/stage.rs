@@ -6,39 +6,10 @@ mod layout;
 
 use buddy::{Buddy, Error, HandOver};
 use handoff::{
-    Account, Blocks, EXCHANGE_BYTES, Frames, GrantError, Lines, Machine, Owner, Page, PhysRange, Region, RegionFlags,
+    Account, Blocks, EXCHANGE_BYTES, Frames, GrantError, HostMachine, Machine, Owner, PhysRange, Region, RegionFlags,
     RunError, ZoneKind, Zones, decode, encode, run_encoded,
 };
 use layout::{Layout, frames};
-
-/// A machine that grants memory or not. A descriptor stands for 64 bytes, so that they are aligned.
-#[derive(Default)]
-struct Host {
-    log: Lines,
-    refuses: bool,
-    granted: Vec<Page>,
-    ranges: Vec<PhysRange>,
-}
-
-impl Machine for Host {
-    type Log = Lines;
-
-    fn log(&self) -> Lines {
-        self.log.clone()
-    }
-
-    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError> {
-        if self.refuses {
-            return Err(GrantError { range: ranges[0] });
-        }
-        self.ranges = ranges.to_vec();
-        let bytes: u64 = ranges.iter().map(|range| range.size()).sum();
-        // Whatever was there before.
-        let old: Page = bytemuck::cast([0xa5a5_a5a5_a5a5_a5a5_u64; 8]);
-        self.granted = vec![old; (bytes / 64) as usize];
-        Ok(bytemuck::cast_slice_mut(&mut self.granted))
-    }
-}
 
 /// 64 MiB in two zones and `more` GiB from 4 GiB on; descriptors at 32 MiB, or none, odd reservations above them.
 fn input(descriptors: bool, more: u64) -> Box<Frames> {
@@ -84,7 +55,7 @@ fn input(descriptors: bool, more: u64) -> Box<Frames> {
     input
 }
 
-fn run(input: &Frames, host: &mut Host) -> Result<Box<Zones>, RunError<Error>> {
+fn run(input: &Frames, host: &mut HostMachine) -> Result<Box<Zones>, RunError<Error>> {
     let (mut bytes, mut output) = (vec![0; EXCHANGE_BYTES], vec![0; EXCHANGE_BYTES]);
     let used = encode(input, &mut bytes).unwrap();
     let left = run_encoded::<HandOver<memblock::Store>, _>("", &bytes[..used], &mut output, host)?;
@@ -93,18 +64,18 @@ fn run(input: &Frames, host: &mut Host) -> Result<Box<Zones>, RunError<Error>> {
 
 #[test]
 fn hands_over_and_closes_the_account() {
-    let mut host = Host::default();
+    let mut host = HostMachine::default();
     let zones = run(&input(true, 0), &mut host).unwrap();
 
     // Decoding has checked that every byte is claimed or managed. The rest of the two frames is claimed as such: 0x10 and
     // 0x7d0 bytes around the first reservation; the second ends with its frame. Two maps, and a frame with two pieces.
     assert_eq!(zones.ledger.bytes(Owner::PARTIAL_PAGES), 0x10 + 0x7d0);
     assert_eq!((zones.ledger.bytes(Owner::FRAME_MAPS), zones.table_bytes()), (10 << 12, 10 << 12));
-    assert_eq!(zones.tables[..], host.ranges);
+    assert!(host.granted().eq([&zones.tables[..]]));
     assert_eq!(zones.managed_bytes() + zones.ledger.total(Account::Reserved), zones.present_bytes());
     assert_eq!(zones.managed_bytes(), (63 << 20) - (2 << 20) - 0x2000 - 0xa000);
     assert_eq!(
-        host.log.all(),
+        host.lines(),
         [
             "Node 0, zone DMA: 3840 of 3998 pages managed",
             "Node 0, zone DMA32: 11764 of 12288 pages managed",
@@ -118,9 +89,9 @@ fn hands_over_and_closes_the_account() {
 /// The kernel adopts the allocator, uses it and leaves it to the next one.
 #[test]
 fn another_kernel_goes_on() {
-    let mut host = Host::default();
+    let mut host = HostMachine::default();
     let zones = run(&input(true, 0), &mut host).unwrap();
-    let tables = bytemuck::cast_slice_mut(&mut host.granted);
+    let tables = host.memory(&zones.tables).unwrap();
     let mut buddy = Buddy::attach(tables, &zones).unwrap();
     assert_eq!(buddy.validate(), Ok(()));
     buddy.take_range(frames(8192 + 512..8192 + 513)).unwrap();
@@ -136,12 +107,12 @@ fn another_kernel_goes_on() {
 /// Without descriptors, sections that nobody reserved a part of stay dormant.
 #[test]
 fn nothing_is_spent_on_memory_nobody_uses() {
-    let mut host = Host::default();
+    let mut host = HostMachine::default();
     let zones = run(&input(false, 1 << 10), &mut host).unwrap();
     // 8194 pieces in 17 frames; maps for two zones, the spare one, the section with the tables, rounded up to eight.
     assert_eq!(zones.table_bytes(), (17 + 18) << 12);
     assert_eq!(zones.zones[2].dormant.count, 8191);
-    let mut buddy = Buddy::attach(bytemuck::cast_slice_mut(&mut host.granted), &zones).unwrap();
+    let mut buddy = Buddy::attach(host.memory(&zones.tables).unwrap(), &zones).unwrap();
     assert_eq!(buddy.validate(), Ok(()));
     assert_eq!(buddy.statistics().free_bytes(), zones.managed_bytes());
     assert_eq!(
@@ -157,13 +128,13 @@ fn memory_that_must_not_be_mapped_has_an_owner() {
     let hidden = Region { flags: RegionFlags::NOMAP, base: 60 << 20, size: 4 << 20, nid: 0.into() };
     input.blocks.memory[1].size -= hidden.size;
     input.blocks.memory.push(hidden).unwrap();
-    let zones = run(&input, &mut Host::default()).unwrap();
+    let zones = run(&input, &mut HostMachine::default()).unwrap();
     assert_eq!(zones.ledger.bytes(Owner::NOT_MAPPED), 4 << 20);
 }
 
 #[test]
 fn tables_out_of_reach() {
-    let mut host = Host { refuses: true, ..Host::default() };
+    let mut host = HostMachine::refusing();
     let error = run(&input(true, 0), &mut host).unwrap_err();
     assert!(
         matches!(error, RunError::Stage(Error::Grant(GrantError { range })) if range.size() == 10 << 12),
@@ -181,7 +152,7 @@ fn no_room_for_the_tables() {
     for part in [PhysRange::new(0x1000, 0x9f000).unwrap(), PhysRange::new(0x10_0000, all.end()).unwrap()] {
         input.blocks.ledger.claim(Owner::CRASH, part).unwrap();
     }
-    let error = run(&input, &mut Host::default()).unwrap_err();
+    let error = run(&input, &mut HostMachine::default()).unwrap_err();
     assert_eq!(error, RunError::Stage(Error::NoRoom { bytes: 10 << 12 }));
 }
 
@@ -190,6 +161,6 @@ fn no_room_for_the_tables() {
 fn zones_and_memory_that_disagree() {
     let mut input = input(true, 0);
     (input.zones[0].present, input.zones[1].present) = (input.zones[0].present + 1, input.zones[1].present - 1);
-    let error = run(&input, &mut Host::default()).unwrap_err();
+    let error = run(&input, &mut HostMachine::default()).unwrap_err();
     assert!(matches!(error, RunError::Stage(Error::Count { what: buddy::Counter::Present, .. })), "{error}");
 }

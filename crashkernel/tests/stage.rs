@@ -7,24 +7,10 @@ mod fake;
 use crashkernel::Reserve;
 use fake::{Fake, GIB, MIB, linux, text};
 use handoff::{
-    Blocks, CLAIMS, Crash, EXCHANGE_BYTES, GrantError, Ledger, Lines, Machine, Owner, PhysRange, REGIONS, Region,
+    Blocks, CLAIMS, Crash, EXCHANGE_BYTES, HostMachine, Ledger, Lines, Machine, Owner, PhysRange, REGIONS, Region,
     Rules, decode, encode, run_encoded,
 };
 use memblock::Store;
-
-struct Host(Lines);
-
-impl Machine for Host {
-    type Log = Lines;
-
-    fn log(&self) -> Lines {
-        self.0.clone()
-    }
-
-    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError> {
-        unreachable!("crashkernel asks for no descriptors: {ranges:?}")
-    }
-}
 
 fn blocks(fake: &Fake) -> Blocks {
     let mut ledger = Ledger::new();
@@ -47,10 +33,10 @@ fn blocks(fake: &Fake) -> Blocks {
 
 fn run(command_line: &str, blocks: &Blocks) -> (Crash, Lines) {
     let (mut input, mut output) = (vec![0; EXCHANGE_BYTES], vec![0; EXCHANGE_BYTES]);
-    let mut host = Host(Lines::default());
+    let mut machine = HostMachine::refusing();
     let used = encode(blocks, &mut input).unwrap();
-    let used = run_encoded::<Reserve<Store>, _>(command_line, &input[..used], &mut output, &mut host).unwrap();
-    (decode(&output[..used]).unwrap(), host.0)
+    let used = run_encoded::<Reserve<Store>, _>(command_line, &input[..used], &mut output, &mut machine).unwrap();
+    (decode(&output[..used]).unwrap(), machine.log())
 }
 
 #[test]

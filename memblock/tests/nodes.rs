@@ -4,24 +4,10 @@
 //! As in `replay.rs`, `BOOTMEM_ORACLE` adds every capture of a folder to those in `tests/fixtures`.
 #![cfg(feature = "serde")]
 
-use handoff::{Affinity, GrantError, Ledger, Lines, Machine, MapEntry, MemoryKind, MemoryMap, PhysRange, Stage};
+use handoff::{Affinity, HostMachine, Ledger, MapEntry, MemoryKind, MemoryMap, PhysRange, Stage};
 use memblock::Assemble;
 use serde_json::Value;
 use std::{env, fs, path::Path};
-
-struct Host(Lines);
-
-impl Machine for Host {
-    type Log = Lines;
-
-    fn log(&self) -> Lines {
-        self.0.clone()
-    }
-
-    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError> {
-        Err(GrantError { range: ranges[0] })
-    }
-}
 
 #[test]
 fn recorded_nodes() {
@@ -72,8 +58,8 @@ fn check(replay: &str, dmesg: Option<&str>) -> bool {
     }
 
     let rules = if ops[0]["semantics"] == "6.12" { "linux=6.12" } else { "linux=6.1" };
-    let mut host = Host(Lines::default());
-    let blocks = Assemble::run(&format!("{command_line} {rules}"), input, &mut host).unwrap();
+    let mut machine = HostMachine::refusing();
+    let blocks = Assemble::run(&format!("{command_line} {rules}"), input, &mut machine).unwrap();
     let actual: Vec<_> = blocks.memory.iter().map(|r| (r.base, r.size, r.nid.0.into(), r.flags.0.into())).collect();
     let expected = dump["memory"].as_array().unwrap().iter();
     let expected: Vec<_> =
@@ -84,7 +70,7 @@ fn check(replay: &str, dmesg: Option<&str>) -> bool {
     let distances = "NUMA: Initialized distance table"; // not memblock's
     let about_nodes = |line: &&str| words.iter().any(|word| line.starts_with(word)) && !line.starts_with(distances);
     if let Some(dmesg) = dmesg {
-        let said = host.0.take();
+        let said = machine.lines();
         let said: Vec<&str> = said.iter().map(String::as_str).filter(about_nodes).collect();
         let lines = dmesg.lines().filter_map(|line| line.split_once("] ").map(|(_, text)| text));
         let linux: Vec<&str> = lines.take_while(|line| !line.starts_with("Zone ranges")).filter(about_nodes).collect();

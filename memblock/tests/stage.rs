@@ -3,26 +3,11 @@
 #![cfg(feature = "serde")]
 
 use handoff::{
-    Account, Affinity, Blocks, EXCHANGE_BYTES, GrantError, Handoff, Image, Ledger, Lines, Machine, MapEntry,
-    MemoryKind, MemoryMap, Nid, Owner, PhysRange, RegionFlags, RunError, decode, encode, run_encoded,
+    Account, Affinity, Blocks, EXCHANGE_BYTES, Handoff, HostMachine, Image, Ledger, MapEntry, MemoryKind, MemoryMap,
+    Nid, Owner, PhysRange, RegionFlags, RunError, decode, encode, run_encoded,
 };
 use memblock::{Assemble, Error};
 use proptest::prelude::*;
-
-#[derive(Default)]
-struct Host(Lines);
-
-impl Machine for Host {
-    type Log = Lines;
-
-    fn log(&self) -> Lines {
-        self.0.clone()
-    }
-
-    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError> {
-        Err(GrantError { range: ranges[0] })
-    }
-}
 
 fn range(start: u64, end: u64) -> PhysRange {
     PhysRange::new(start, end).unwrap()
@@ -45,9 +30,9 @@ fn map(entries: &[(u64, u64, MemoryKind)]) -> MemoryMap {
 fn run(command_line: &str, map: &MemoryMap) -> (Result<Blocks, RunError<Error>>, Vec<String>) {
     let (mut input, mut output) = (vec![0; EXCHANGE_BYTES], vec![0; EXCHANGE_BYTES]);
     let used = encode(map, &mut input).unwrap();
-    let mut host = Host::default();
-    let result = run_encoded::<Assemble, _>(command_line, &input[..used], &mut output, &mut host);
-    (result.map(|used| decode(&output[..used]).unwrap()), host.0.take())
+    let mut machine = HostMachine::refusing();
+    let result = run_encoded::<Assemble, _>(command_line, &input[..used], &mut output, &mut machine);
+    (result.map(|used| decode(&output[..used]).unwrap()), machine.lines())
 }
 
 /// The map of a 16 GiB QEMU machine.

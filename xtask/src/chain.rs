@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The whole chain in this process: the stages as the image runs them, on the same bytes.
 
-use crate::HostMachine;
-use handoff::{EXCHANGE_BYTES, Machine, RunError, Stage, StageId, run_encoded};
+use handoff::{EXCHANGE_BYTES, HostMachine, Machine, RunError, Stage, StageId, run_encoded};
 use std::fmt;
 
 /// A stage that failed, and why.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a boot left behind besides text: encoded hand-offs, figures, faults; and the JSON made of it.
 
-use crate::HostMachine;
 use anyhow::Result;
 use handoff::{
-    Blocks, Claim, Crash, Firmware, Frames, Handoff, Ledger, MemoryMap, Owner, PhysRange, StageId, Zones, decode,
+    Blocks, Claim, Crash, Firmware, Frames, Handoff, HostMachine, Ledger, MemoryMap, Owner, PhysRange, StageId, Zones,
+    decode,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;

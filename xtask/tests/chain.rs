@@ -2,10 +2,10 @@
 //! The whole chain on the host, through the encoded hand-offs, on the map of a QEMU machine of 16 GiB.
 
 use handoff::{
-    Crash, EXCHANGE_BYTES, Firmware, Frames, Handoff, Image, MemoryKind, Owner, PhysRange, RawEntry, StageId, Zones,
-    decode, encode,
+    Crash, EXCHANGE_BYTES, Firmware, Frames, Handoff, HostMachine, Image, MemoryKind, Owner, PhysRange, RawEntry,
+    StageId, Zones, decode, encode,
 };
-use xtask::{HostMachine, run_chain};
+use xtask::run_chain;
 
 const COMMAND_LINE: &str = "memblock=debug crashkernel=128M,high crashkernel=128M,low";
 

@@ -7,7 +7,8 @@
 //! With `serde`: one struct per edge of the chain ([`Firmware`], [`MemoryMap`], [`Blocks`], [`Crash`], [`Frames`],
 //! [`Zones`]), the envelope they travel in and the [`Stage`] trait that runs a stage on encoded bytes.
 //!
-//! With `defmt`: every message can be sent as a defmt frame instead of text. With `std`: [`Lines`], a log for host processes.
+//! With `defmt`: every message can be sent as a defmt frame instead of text. With `std`: [`Lines`], a log for host
+//! processes, and with `serde` too `HostMachine`, on which a stage runs in one.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,8 @@ extern crate std;
 mod command_line;
 mod early;
 mod free_area;
+#[cfg(all(feature = "std", feature = "serde"))]
+mod host;
 mod kind;
 mod layout;
 mod ledger;
@@ -33,6 +36,8 @@ pub use command_line::{Rules, memparse, parameters, strtoull};
 pub use early::EarlyStore;
 pub use early::{Bounds, EarlyMemory};
 pub use free_area::{FreeArea, MapShare, NONE, Run, Waiting, ZoneState};
+#[cfg(all(feature = "std", feature = "serde"))]
+pub use host::HostMachine;
 pub use kind::{MemoryKind, RawEntry};
 pub use layout::{
     DESCRIPTOR_BLOCKS, MAP_SHARES, MAX_NODES, MAX_ZONES, RUNS, SECTION_BYTES, SECTION_FRAMES, SECTION_RUNS, SectionRun,

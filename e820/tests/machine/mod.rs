@@ -6,32 +6,18 @@ pub(crate) mod any;
 
 use e820::{Error, Sanitize};
 use handoff::{
-    Account, EXCHANGE_BYTES, Firmware, GrantError, Handoff, Lines, Machine, MemoryMap, PhysRange, RawEntry, RunError,
+    Account, EXCHANGE_BYTES, Firmware, Handoff, HostMachine, Lines, Machine, MemoryMap, PhysRange, RawEntry, RunError,
     decode, encode, run_encoded,
 };
 
-struct Host(Lines);
-
-impl Machine for Host {
-    type Log = Lines;
-
-    fn log(&self) -> Lines {
-        self.0.clone()
-    }
-
-    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError> {
-        Err(GrantError { range: ranges[0] })
-    }
-}
-
 /// Returns what the stage makes of a firmware's map, and what it says.
 pub(crate) fn run(raw: &[RawEntry], command_line: &str) -> (Result<MemoryMap, RunError<Error>>, Lines) {
-    let lines = Lines::default();
     let firmware = Firmware { map: raw.iter().copied().collect(), ..Firmware::default() };
     let (mut input, mut output) = (vec![0; EXCHANGE_BYTES], vec![0; EXCHANGE_BYTES]);
     let used = encode(&firmware, &mut input).unwrap();
-    let used = run_encoded::<Sanitize, _>(command_line, &input[..used], &mut output, &mut Host(lines.clone()));
-    (used.map(|used| decode(&output[..used]).unwrap()), lines)
+    let mut machine = HostMachine::refusing();
+    let used = run_encoded::<Sanitize, _>(command_line, &input[..used], &mut output, &mut machine);
+    (used.map(|used| decode(&output[..used]).unwrap()), machine.log())
 }
 
 /// Fails unless every byte of RAM is in the map or lost to a named owner.

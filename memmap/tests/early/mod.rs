@@ -77,12 +77,13 @@ impl Early {
         }
     }
 
-    fn alloc(&mut self, name: &'static str, bounds: Bounds, nids: &[Nid]) -> Option<u64> {
+    /// Tries above each of `mins` in turn, and there on each of `nids`.
+    fn alloc(&mut self, name: &'static str, bounds: Bounds, mins: &[u64], nids: &[Nid]) -> Option<u64> {
         let mirror = self.memory.iter().any(|r| r.flags.contains(RegionFlags::MIRROR));
         let flags = [RegionFlags::MIRROR, RegionFlags::NONE];
         let flags = &flags[usize::from(!mirror)..];
-        let places = [bounds.min, 0].into_iter();
-        let tries = places.flat_map(|min| flags.iter().flat_map(move |f| nids.iter().map(move |nid| (min, *f, *nid))));
+        let mins = mins.iter();
+        let tries = mins.flat_map(|min| flags.iter().flat_map(move |f| nids.iter().map(move |nid| (*min, *f, *nid))));
         let found = tries.into_iter().find_map(|(min, flags, nid)| self.find(bounds, nid, min, flags));
         self.requests.push((name, bounds, found));
         if let Some(base) = found {
@@ -93,20 +94,23 @@ impl Early {
 }
 
 impl EarlyMemory for Early {
-    fn alloc_range(&mut self, _: Bounds) -> Option<u64> {
-        unimplemented!("the memory map does not use it")
+    fn alloc_range(&mut self, bounds: Bounds) -> Option<u64> {
+        self.alloc("range", bounds, &[bounds.min], &[Nid::NONE])
     }
 
     fn alloc_try_nid(&mut self, bounds: Bounds) -> Option<u64> {
-        self.alloc("try", bounds, &[bounds.nid, Nid::NONE])
+        self.alloc("try", bounds, &[bounds.min, 0], &[bounds.nid, Nid::NONE])
     }
 
     fn alloc_exact_nid(&mut self, bounds: Bounds) -> Option<u64> {
-        self.alloc("exact", bounds, &[bounds.nid])
+        self.alloc("exact", bounds, &[bounds.min, 0], &[bounds.nid])
     }
 
-    fn free(&mut self, _: u64, _: u64) -> bool {
-        unimplemented!("the memory map does not use it")
+    fn free(&mut self, base: u64, size: u64) -> bool {
+        let rest = |r: &Region| [(r.base, r.end().min(base)), (r.base.max(base + size), r.end())];
+        let rest = self.reserved.iter().flat_map(rest).filter(|(start, end)| start < end);
+        self.reserved = rest.map(|(start, end)| Region::new(start, end - start)).collect();
+        true
     }
 
     fn memory(&self) -> &[Region] {

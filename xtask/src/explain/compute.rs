@@ -3,9 +3,8 @@
 
 use super::hash_tables;
 use super::setting::Setting;
-use crate::HostMachine;
 use handoff::{
-    Blocks, Bounds, EarlyMemory, EarlyStore, FRAME_BYTES, Lines, MemoryMap, Nid, Owner, PhysRange, Rules,
+    Blocks, Bounds, EarlyMemory, EarlyStore, FRAME_BYTES, HostMachine, Lines, MemoryMap, Nid, Owner, PhysRange, Rules,
     SECTION_BYTES, Stage, ZoneSpan, memparse, parameters, strtoull,
 };
 use memblock::Store;

@@ -2,7 +2,8 @@
 //! The boot of a plain `cargo xtask qemu`.
 
 use crate::machine::Boot;
-use xtask::{HostMachine, run_chain};
+use handoff::HostMachine;
+use xtask::run_chain;
 
 const COMMAND_LINE: &str = "memblock=debug crashkernel=128M,high crashkernel=128M,low";
 

@@ -8,8 +8,8 @@ use super::amount::human;
 use super::model::{Evidence, Explanation, Line, LineKind, Owner, Source, SourceState};
 use super::{picture, terms};
 use crate::recording::Recording;
-use crate::{ChainError, HostMachine, run_chain};
-use handoff::{Blocks, Crash, Firmware, Frames, Ledger, MemoryMap, PhysRange, StageId, Zones};
+use crate::{ChainError, run_chain};
+use handoff::{Blocks, Crash, Firmware, Frames, HostMachine, Ledger, MemoryMap, PhysRange, StageId, Zones};
 
 /// An explanation to look at.
 #[derive(Clone, PartialEq, Eq, Debug)]

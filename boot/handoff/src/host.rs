@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A machine for stages that run in this process.
+
+use crate::{FRAME_BYTES, GrantError, Lines, Machine, Page, PhysRange};
+use std::string::String;
+use std::vec::Vec;
+
+/// A machine for stages that run in this process: it keeps the lines of the log, and what one stage writes for the next.
+#[derive(Debug, Default)]
+pub struct HostMachine {
+    log: Lines,
+    /// Descriptors are as large as they must be aligned.
+    granted: Vec<(Vec<PhysRange>, Vec<Page>)>,
+    refuses: bool,
+}
+
+impl HostMachine {
+    /// Returns a machine that grants no memory.
+    #[must_use]
+    pub fn refusing() -> Self {
+        Self { refuses: true, ..Self::default() }
+    }
+
+    /// Returns the lines of the log so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.log.all()
+    }
+
+    /// Returns what was asked for and granted, each once.
+    pub fn granted(&self) -> impl Iterator<Item = &[PhysRange]> {
+        self.granted.iter().map(|(ranges, _)| ranges.as_slice())
+    }
+}
+
+impl Machine for HostMachine {
+    type Log = Lines;
+
+    fn log(&self) -> Lines {
+        self.log.clone()
+    }
+
+    /// Memory of its own stands for the ranges, filled with 0xa5 at first; who asks for the same ranges again sees what was
+    /// written before.
+    fn memory(&mut self, ranges: &[PhysRange]) -> Result<&mut [u8], GrantError> {
+        let refused = |range: &&PhysRange| self.refuses || !range.size().is_multiple_of(FRAME_BYTES);
+        if let Some(range) = ranges.iter().find(refused) {
+            return Err(GrantError { range: *range });
+        }
+        let known = self.granted().position(|granted| granted == ranges);
+        let known = known.unwrap_or_else(|| {
+            let bytes: u64 = ranges.iter().map(|range| range.size()).sum();
+            let old: Page = bytemuck::cast([0xa5_u8; size_of::<Page>()]);
+            self.granted.push((ranges.to_vec(), std::vec![old; bytes as usize / size_of::<Page>()]));
+            self.granted.len() - 1
+        });
+        Ok(bytemuck::cast_slice_mut(&mut self.granted[known].1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_outlive_the_stage_that_wrote_them() {
+        let mut machine = HostMachine::default();
+        let ranges = [PhysRange::new(0, 4096).unwrap(), PhysRange::new(8192, 16384).unwrap()];
+        machine.descriptors(&ranges).unwrap()[65].refcount = 7;
+        assert_eq!(machine.descriptors(&ranges).unwrap().len(), 192);
+        assert_eq!(machine.memory(&ranges[..1]).unwrap(), [0xa5; 4096]);
+        assert_eq!(machine.descriptors(&ranges).unwrap()[65].refcount, 7);
+        assert!(machine.granted().eq([&ranges[..], &ranges[..1]]));
+        assert!(machine.descriptors(&[PhysRange::new(0, 100).unwrap()]).is_err());
+        assert_eq!(HostMachine::refusing().memory(&ranges), Err(GrantError { range: ranges[0] }));
+    }
+}
