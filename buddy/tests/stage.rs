@@ -6,8 +6,8 @@ mod layout;
 
 use buddy::{Buddy, Error, HandOver};
 use handoff::{
-    Account, Blocks, EXCHANGE_BYTES, Frames, GrantError, HostMachine, Machine, Owner, PhysRange, Region, RegionFlags,
-    RunError, ZoneKind, Zones, decode, encode, run_encoded,
+    Account, Blocks, Frames, GrantError, HostMachine, Machine, Owner, PhysRange, Region, RegionFlags, RunError,
+    ZoneKind, Zones, decode, encode_to_vec,
 };
 use layout::{Layout, frames};
 
@@ -56,10 +56,8 @@ fn input(descriptors: bool, more: u64) -> Box<Frames> {
 }
 
 fn run(input: &Frames, host: &mut HostMachine) -> Result<Box<Zones>, RunError<Error>> {
-    let (mut bytes, mut output) = (vec![0; EXCHANGE_BYTES], vec![0; EXCHANGE_BYTES]);
-    let used = encode(input, &mut bytes).unwrap();
-    let left = run_encoded::<HandOver<memblock::Store>, _>("", &bytes[..used], &mut output, host)?;
-    Ok(Box::new(decode(&output[..left]).unwrap()))
+    let output = host.run::<HandOver<memblock::Store>>("", &encode_to_vec(input).unwrap())?;
+    Ok(Box::new(decode(&output).unwrap()))
 }
 
 #[test]

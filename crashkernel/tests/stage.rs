@@ -7,8 +7,8 @@ mod fake;
 use crashkernel::Reserve;
 use fake::{Fake, GIB, MIB, linux, text};
 use handoff::{
-    Blocks, CLAIMS, Crash, EXCHANGE_BYTES, HostMachine, Ledger, Lines, Machine, Owner, PhysRange, REGIONS, Region,
-    Rules, decode, encode, run_encoded,
+    Blocks, CLAIMS, Crash, HostMachine, Ledger, Lines, Machine, Owner, PhysRange, REGIONS, Region, Rules, decode,
+    encode_to_vec,
 };
 use memblock::Store;
 
@@ -32,11 +32,9 @@ fn blocks(fake: &Fake) -> Blocks {
 }
 
 fn run(command_line: &str, blocks: &Blocks) -> (Crash, Lines) {
-    let (mut input, mut output) = (vec![0; EXCHANGE_BYTES], vec![0; EXCHANGE_BYTES]);
     let mut machine = HostMachine::refusing();
-    let used = encode(blocks, &mut input).unwrap();
-    let used = run_encoded::<Reserve<Store>, _>(command_line, &input[..used], &mut output, &mut machine).unwrap();
-    (decode(&output[..used]).unwrap(), machine.log())
+    let output = machine.run::<Reserve<Store>>(command_line, &encode_to_vec(blocks).unwrap()).unwrap();
+    (decode(&output).unwrap(), machine.log())
 }
 
 #[test]

@@ -8,7 +8,7 @@ use early::Early;
 use early::store::Plain;
 use handoff::{
     Account, Blocks, Bounds, Crash, EarlyMemory, EarlyStore, FrameState, Frames, Handoff, HostMachine, Log, Machine,
-    Nid, Owner, PhysRange, Region, Stage, decode, encode, run_encoded,
+    Nid, Owner, PhysRange, Region, Stage, decode, encode_to_vec,
 };
 use memmap::{Cost, Error, Initialize, Layout, SparseModel};
 use proptest::prelude::*;
@@ -109,11 +109,9 @@ proptest! {
 #[test]
 fn on_the_same_bytes_as_in_the_image() {
     let input = crash(&[on_node(0, 1, 256)], &[Region::new(0, 2 * MIB)]);
-    let mut bytes = vec![0; handoff::EXCHANGE_BYTES];
-    let len = encode(&input, &mut bytes).unwrap();
-    let (mut out, mut host) = (vec![0; handoff::EXCHANGE_BYTES], HostMachine::default());
-    let len = run_encoded::<Initialize<Plain>, _>("", &bytes[..len], &mut out, &mut host).unwrap();
-    let frames: Frames = decode(&out[..len]).unwrap();
+    let mut host = HostMachine::default();
+    let output = host.run::<Initialize<Plain>>("", &encode_to_vec(&input).unwrap()).unwrap();
+    let frames: Frames = decode(&output).unwrap();
     check(&input, &frames, &mut host);
     assert_eq!(frames.descriptors, [PhysRange::from_size(250 * MIB, 4 * MIB).unwrap()]);
     assert_eq!(host.lines().last().unwrap(), "On node 0, zone DMA: 256 pages in unavailable ranges");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The whole chain in this process: the stages as the image runs them, on the same bytes.
 
-use handoff::{EXCHANGE_BYTES, HostMachine, Machine, RunError, Stage, StageId, run_encoded};
+use handoff::{HostMachine, Stage, StageId};
 use std::fmt;
 
 /// A stage that failed, and why.
@@ -30,11 +30,11 @@ pub fn run_chain(
     firmware: &[u8],
     machine: &mut HostMachine,
 ) -> Result<Vec<(StageId, Vec<u8>)>, ChainError> {
-    let e820 = stage::<e820::Sanitize, _>(command_line, firmware, machine)?;
-    let memblock = stage::<memblock::Assemble, _>(command_line, &e820, machine)?;
-    let crashkernel = stage::<crashkernel::Reserve<memblock::Store>, _>(command_line, &memblock, machine)?;
-    let memmap = stage::<memmap::Initialize<memblock::Store>, _>(command_line, &crashkernel, machine)?;
-    let buddy = stage::<buddy::HandOver<memblock::Store>, _>(command_line, &memmap, machine)?;
+    let e820 = stage::<e820::Sanitize>(command_line, firmware, machine)?;
+    let memblock = stage::<memblock::Assemble>(command_line, &e820, machine)?;
+    let crashkernel = stage::<crashkernel::Reserve<memblock::Store>>(command_line, &memblock, machine)?;
+    let memmap = stage::<memmap::Initialize<memblock::Store>>(command_line, &crashkernel, machine)?;
+    let buddy = stage::<buddy::HandOver<memblock::Store>>(command_line, &memmap, machine)?;
     Ok(vec![
         (StageId::E820, e820),
         (StageId::MEMBLOCK, memblock),
@@ -44,10 +44,6 @@ pub fn run_chain(
     ])
 }
 
-fn stage<S: Stage, M: Machine>(command_line: &str, input: &[u8], machine: &mut M) -> Result<Vec<u8>, ChainError> {
-    let mut output = vec![0; EXCHANGE_BYTES];
-    let result: Result<usize, RunError<S::Error>> = run_encoded::<S, M>(command_line, input, &mut output, machine);
-    let used = result.map_err(|error| ChainError { stage: S::ID, why: error.to_string() })?;
-    output.truncate(used);
-    Ok(output)
+fn stage<S: Stage>(command_line: &str, input: &[u8], machine: &mut HostMachine) -> Result<Vec<u8>, ChainError> {
+    machine.run::<S>(command_line, input).map_err(|error| ChainError { stage: S::ID, why: error.to_string() })
 }

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine for stages that run in this process.
 
-use crate::{FRAME_BYTES, GrantError, Lines, Machine, Page, PhysRange};
+use crate::{
+    EXCHANGE_BYTES, EncodeError, FRAME_BYTES, GrantError, Handoff, Lines, Machine, Page, PhysRange, RunError, Stage,
+    encode, run_encoded,
+};
 use std::string::String;
+use std::vec;
 use std::vec::Vec;
 
 /// A machine for stages that run in this process: it keeps the lines of the log, and what one stage writes for the next.
@@ -19,6 +23,17 @@ impl HostMachine {
     #[must_use]
     pub fn refusing() -> Self {
         Self { refuses: true, ..Self::default() }
+    }
+
+    /// Runs a stage on an encoded hand-off; returns the one it leaves, encoded.
+    ///
+    /// # Errors
+    /// [`RunError`], which says whether the input, the stage or the output was at fault.
+    pub fn run<S: Stage>(&mut self, command_line: &str, input: &[u8]) -> Result<Vec<u8>, RunError<S::Error>> {
+        let mut output = vec![0; EXCHANGE_BYTES];
+        let used = run_encoded::<S, _>(command_line, input, &mut output, self)?;
+        output.truncate(used);
+        Ok(output)
     }
 
     /// Returns the lines of the log so far.
@@ -51,11 +66,22 @@ impl Machine for HostMachine {
         let known = known.unwrap_or_else(|| {
             let bytes: u64 = ranges.iter().map(|range| range.size()).sum();
             let old: Page = bytemuck::cast([0xa5_u8; size_of::<Page>()]);
-            self.granted.push((ranges.to_vec(), std::vec![old; bytes as usize / size_of::<Page>()]));
+            self.granted.push((ranges.to_vec(), vec![old; bytes as usize / size_of::<Page>()]));
             self.granted.len() - 1
         });
         Ok(bytemuck::cast_slice_mut(&mut self.granted[known].1))
     }
+}
+
+/// Returns a hand-off, encoded.
+///
+/// # Errors
+/// [`EncodeError`] if the value is invalid.
+pub fn encode_to_vec<H: Handoff>(value: &H) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = vec![0; EXCHANGE_BYTES];
+    let used = encode(value, &mut bytes)?;
+    bytes.truncate(used);
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! [`Zones`]), the envelope they travel in and the [`Stage`] trait that runs a stage on encoded bytes.
 //!
 //! With `defmt`: every message can be sent as a defmt frame instead of text. With `std`: [`Lines`], a log for host
-//! processes, and with `serde` too `HostMachine`, on which a stage runs in one.
+//! processes, and, with `serde` too, `HostMachine`, on which a stage runs in one.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -37,7 +37,7 @@ pub use early::EarlyStore;
 pub use early::{Bounds, EarlyMemory};
 pub use free_area::{FreeArea, MapShare, NONE, Run, Waiting, ZoneState};
 #[cfg(all(feature = "std", feature = "serde"))]
-pub use host::HostMachine;
+pub use host::{HostMachine, encode_to_vec};
 pub use kind::{MemoryKind, RawEntry};
 pub use layout::{
     DESCRIPTOR_BLOCKS, MAP_SHARES, MAX_NODES, MAX_ZONES, RUNS, SECTION_BYTES, SECTION_FRAMES, SECTION_RUNS, SectionRun,

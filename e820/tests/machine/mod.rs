@@ -6,18 +6,16 @@ pub(crate) mod any;
 
 use e820::{Error, Sanitize};
 use handoff::{
-    Account, EXCHANGE_BYTES, Firmware, Handoff, HostMachine, Lines, Machine, MemoryMap, PhysRange, RawEntry, RunError,
-    decode, encode, run_encoded,
+    Account, Firmware, Handoff, HostMachine, Lines, Machine, MemoryMap, PhysRange, RawEntry, RunError, decode,
+    encode_to_vec,
 };
 
 /// Returns what the stage makes of a firmware's map, and what it says.
 pub(crate) fn run(raw: &[RawEntry], command_line: &str) -> (Result<MemoryMap, RunError<Error>>, Lines) {
     let firmware = Firmware { map: raw.iter().copied().collect(), ..Firmware::default() };
-    let (mut input, mut output) = (vec![0; EXCHANGE_BYTES], vec![0; EXCHANGE_BYTES]);
-    let used = encode(&firmware, &mut input).unwrap();
     let mut machine = HostMachine::refusing();
-    let used = run_encoded::<Sanitize, _>(command_line, &input[..used], &mut output, &mut machine);
-    (used.map(|used| decode(&output[..used]).unwrap()), machine.log())
+    let output = machine.run::<Sanitize>(command_line, &encode_to_vec(&firmware).unwrap());
+    (output.map(|bytes| decode(&bytes).unwrap()), machine.log())
 }
 
 /// Fails unless every byte of RAM is in the map or lost to a named owner.
