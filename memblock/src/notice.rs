@@ -48,9 +48,6 @@ handoff::messages! {
         /// Something was loaded where there is no memory.
         OutsideMemory { what: &'a str, range: PhysRange, bytes: u64 }
             => ("memblock: {} {}: {} bytes of it are not in memory; reserved all the same", what, range, bytes);
-        /// A `linux=` that names no known rules.
-        UnknownRules { value: &'a str }
-            => ("memblock: linux={} is not known (5.4, 6.1, 6.12); deciding like 6.1", value);
         /// A hand-off that is none.
         NotRestored { reason: &'a str }
             => ("memblock: cannot restore early memory: {}; nothing can be allocated", reason);

@@ -5,7 +5,7 @@ use crate::nodes::{self, Source};
 use crate::{Error, Memblock, Notice, Policy, Store};
 use handoff::{
     Blocks, EarlyStore, FRAME_BYTES, Ledger, Log, Machine, MemoryKind, MemoryMap, NodeDistances, Owner, PhysRange,
-    REGIONS, Rules, Stage, StageId, parameters,
+    REGIONS, Stage, StageId, parameters,
 };
 
 /// Assembles memory and what is reserved in it, up to where Linux places the crash kernel.
@@ -33,9 +33,7 @@ impl Stage for Assemble {
 
     fn run<M: Machine>(command_line: &str, input: MemoryMap, machine: &mut M) -> Result<Blocks, Error> {
         let log = machine.log();
-        if let Err(value) = Rules::from_command_line(command_line) {
-            log.warn(Notice::UnknownRules { value });
-        }
+        // A `linux=` that nobody knows was already reported by the first stage.
         let policy = Policy::from_command_line(command_line);
         let mut memblock = Memblock::<REGIONS, _>::with_log(policy, log.clone());
         let mut ledger = input.ledger.clone();
