@@ -1,50 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The whole chain on the host, through the encoded hand-offs, on the map of a QEMU machine of 16 GiB.
 
-use handoff::{
-    Crash, EXCHANGE_BYTES, Firmware, Frames, Handoff, HostMachine, Image, MemoryKind, Owner, PhysRange, RawEntry,
-    StageId, Zones, decode, encode,
-};
+mod pc;
+
+use handoff::{Crash, Frames, HostMachine, PhysRange, StageId, Zones, decode, encode_to_vec};
 use xtask::run_chain;
 
 const COMMAND_LINE: &str = "memblock=debug crashkernel=128M,high crashkernel=128M,low";
 
-/// What the firmware of `qemu-system-x86_64 -machine pc -m 16G` says, and where a loader puts things.
-fn firmware() -> Firmware {
-    let mut firmware = Firmware::default();
-    let mut ram = 0;
-    for (addr, end, kind) in [
-        (0, 0x9_fc00, MemoryKind::RAM),
-        (0x9_fc00, 0xa_0000, MemoryKind::RESERVED),
-        (0xf_0000, 0x10_0000, MemoryKind::RESERVED),
-        (0x10_0000, 0xbffe_0000, MemoryKind::RAM),
-        (0xbffe_0000, 0xc000_0000, MemoryKind::RESERVED),
-        (0xfeff_c000, 0xff00_0000, MemoryKind::RESERVED),
-        (0xfffc_0000, 0x1_0000_0000, MemoryKind::RESERVED),
-        (0x1_0000_0000, 0x4_4000_0000, MemoryKind::RAM),
-    ] {
-        firmware.map.push(RawEntry { addr, size: end - addr, kind }).unwrap();
-        ram += if kind == MemoryKind::RAM { end - addr } else { 0 };
-    }
-    for (start, end, owner) in [(0x10_0000, 0x12_8000, Owner::BOOT_IMAGE), (0x12_8000, 0x18_0000, Owner::STAGE_IMAGES)]
-    {
-        firmware.images.push(Image { range: PhysRange::new(start, end).unwrap(), owner }).unwrap();
-    }
-    firmware.ledger.installed = Some(16 << 30);
-    firmware.ledger.firmware_ram = ram;
-    firmware
-}
-
-fn encoded<H: Handoff>(value: &H) -> Vec<u8> {
-    let mut buffer = vec![0; EXCHANGE_BYTES];
-    let used = encode(value, &mut buffer).unwrap();
-    buffer.truncate(used);
-    buffer
-}
-
 fn run(command_line: &str) -> (Vec<(StageId, Vec<u8>)>, HostMachine) {
     let mut machine = HostMachine::default();
-    let handoffs = run_chain(command_line, &encoded(&firmware()), &mut machine).unwrap();
+    let handoffs = run_chain(command_line, &encode_to_vec(&pc::firmware(16)).unwrap(), &mut machine).unwrap();
     (handoffs, machine)
 }
 
@@ -81,7 +47,7 @@ fn every_byte_is_accounted_for() {
         let claimed: u64 = zones.ledger.claims().iter().map(|claim| claim.range.size()).sum();
         let (ram, added) = (zones.ledger.firmware_ram, zones.ledger.added);
         assert_eq!(claimed + zones.managed_bytes(), ram + added, "{command_line:?}: {:#?}", machine.lines());
-        assert_eq!(ram, firmware().ledger.firmware_ram);
+        assert_eq!(ram, pc::firmware(16).ledger.firmware_ram);
     }
 }
 
@@ -92,7 +58,7 @@ fn the_same_input_gives_the_same_bytes() {
 
 #[test]
 fn the_stage_that_fails_is_named() {
-    let mut bytes = encoded(&firmware());
+    let mut bytes = encode_to_vec(&pc::firmware(16)).unwrap();
     bytes[20] ^= 1;
     let error = run_chain("", &bytes, &mut HostMachine::default()).unwrap_err();
     assert_eq!(error.stage, StageId::E820);

@@ -4,32 +4,19 @@
 //! Without Chromium nothing is opened; `cargo xtask test` installs it, or says that these tests were skipped.
 
 mod browser;
+#[path = "../pc/mod.rs"]
+mod pc;
 
 use browser::Browser;
-use handoff::{EXCHANGE_BYTES, Firmware, Image, MemoryKind, Owner, PhysRange, RawEntry, encode};
+use handoff::encode_to_vec;
 use std::path::Path;
 use std::process::Command;
 use xtask::{Pictures, draw_chain};
 
 /// Draws a PC of 6 GiB with 256 MiB above and 64 MiB below 4 GiB set aside for a crash kernel.
 fn pictures(title: &str) -> Pictures {
-    let mut firmware = Firmware::default();
-    for (addr, end, kind) in [
-        (0, 0x9_fc00, MemoryKind::RAM),
-        (0x9_fc00, 0xa_0000, MemoryKind::RESERVED),
-        (0x10_0000, 0xbffe_0000, MemoryKind::RAM),
-        (0xbffe_0000, 0xc000_0000, MemoryKind::RESERVED),
-        (0x1_0000_0000, 0x1_c000_0000, MemoryKind::RAM),
-    ] {
-        firmware.map.push(RawEntry { addr, size: end - addr, kind }).unwrap();
-        firmware.ledger.firmware_ram += if kind == MemoryKind::RAM { end - addr } else { 0 };
-    }
-    let range = PhysRange::new(0x10_0000, 0x18_0000).unwrap();
-    firmware.images.push(Image { range, owner: Owner::BOOT_IMAGE }).unwrap();
-
-    let mut encoded = vec![0; EXCHANGE_BYTES];
-    let used = encode(&firmware, &mut encoded).unwrap();
-    draw_chain(title, "crashkernel=256M,high crashkernel=64M,low memblock=debug", &encoded[..used]).unwrap()
+    let firmware = encode_to_vec(&pc::firmware(6)).unwrap();
+    draw_chain(title, "crashkernel=256M,high crashkernel=64M,low memblock=debug", &firmware).unwrap()
 }
 
 /// Returns what stands in the answer of a page, and sees to it that the browser had nothing to complain of.

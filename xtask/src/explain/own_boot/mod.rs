@@ -139,36 +139,21 @@ fn owner(owner: handoff::Owner) -> Owner {
 }
 
 #[cfg(test)]
+#[path = "../../../tests/pc/mod.rs"]
+mod pc;
+#[cfg(test)]
 mod tests {
     use super::super::model::Lane;
     use super::*;
-    use handoff::{EXCHANGE_BYTES, Image, MemoryKind, RawEntry, encode};
+    use handoff::encode_to_vec;
 
     /// What a PC of 6 GiB records, its stages run in this process.
     fn recording() -> Recording {
-        let mut firmware = Firmware::default();
-        for (addr, end, kind) in [
-            (0, 0x9_fc00, MemoryKind::RAM),
-            (0x9_fc00, 0xa_0000, MemoryKind::RESERVED),
-            (0x10_0000, 0xbffe_0000, MemoryKind::RAM),
-            (0xbffe_0000, 0xc000_0000, MemoryKind::RESERVED),
-            (0x1_0000_0000, 0x1_c000_0000, MemoryKind::RAM),
-            (0xfd_0000_0000, 0x100_0000_0000, MemoryKind::RESERVED),
-        ] {
-            firmware.map.push(RawEntry { addr, size: end - addr, kind }).unwrap();
-            firmware.ledger.firmware_ram += if kind == MemoryKind::RAM { end - addr } else { 0 };
-        }
-        let image = PhysRange::new(0x10_0000, 0x18_0000).unwrap();
-        firmware.images.push(Image { range: image, owner: handoff::Owner::BOOT_IMAGE }).unwrap();
-        firmware.ledger.installed = Some(6 << 30);
-
-        let mut encoded = vec![0; EXCHANGE_BYTES];
-        let used = encode(&firmware, &mut encoded).unwrap();
-        encoded.truncate(used);
+        let firmware = encode_to_vec(&pc::firmware(6)).unwrap();
         let mut machine = HostMachine::default();
         let handoffs =
-            run_chain("crashkernel=256M,high crashkernel=64M,low memblock=debug", &encoded, &mut machine).unwrap();
-        Recording::of_chain(&encoded, handoffs, &machine)
+            run_chain("crashkernel=256M,high crashkernel=64M,low memblock=debug", &firmware, &mut machine).unwrap();
+        Recording::of_chain(&firmware, handoffs, &machine)
     }
 
     #[test]
