@@ -11,21 +11,8 @@ mod slit;
 mod smbios;
 #[path = "../../../boot/src/srat.rs"]
 mod srat;
-
-/// Stands for the machine's memory.
-mod tables {
-    #[derive(Clone, Copy, Debug)]
-    pub(crate) struct Tables(pub(crate) &'static [u8]);
-
-    pub(crate) const BASE: u64 = 0xe_0000;
-
-    impl Tables {
-        pub(crate) fn bytes(self, address: u64, size: u64) -> Option<&'static [u8]> {
-            let start = usize::try_from(address.checked_sub(BASE)?).ok()?;
-            self.0.get(start..start.checked_add(usize::try_from(size).ok()?)?).filter(|bytes| !bytes.is_empty())
-        }
-    }
-}
+#[path = "../../tests/firmware/tables.rs"]
+mod tables;
 
 use acpi::Acpi;
 use tables::{BASE, Tables};
