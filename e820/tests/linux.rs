@@ -42,7 +42,7 @@ fn boot(c: &Capture) -> Vec<String> {
             _ => continue,
         };
         let last = e.addr + e.size - 1;
-        lines.info(format!("{function}: [{:#018x}-{last:#018x}] e820__memblock_setup", e.addr));
+        lines.info(format!("{function}: [{:#018x}-{last:#018x}] e820__memblock_setup", e.addr).as_str());
     }
     print_nosave(&table, max_pfn, log);
     setup_pci_gap(&table, max_pfn, log);
