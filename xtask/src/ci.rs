@@ -83,7 +83,8 @@ fn lints() -> Result<()> {
     // Left out by --all-targets, because a plain `cargo test` leaves it out.
     Cargo::new("clippy").package("xtask").arg("--test").arg("boot").deny_warnings().run()?;
     for features in FEATURES {
-        Cargo::new("clippy").packages(LIBRARIES).features(features).deny_warnings().run()?;
+        // With their tests, which a feature can break too.
+        Cargo::new("clippy").arg("--tests").packages(LIBRARIES).features(features).deny_warnings().run()?;
     }
     for feature in ["bootmem-boot/smp", "bootmem-boot/misbehave"] {
         Cargo::new("clippy").for_image().package("bootmem-boot").features(&[feature]).deny_warnings().run()?;
