@@ -169,7 +169,7 @@ pub(super) fn terms(explanation: &Explanation) -> Markup {
                     @for term in &explanation.terms {
                         dt id=(anchor(&term.word)) tabindex="-1" { (term.word) }
                         dd {
-                            @for line in &term.meaning { (line) " " }
+                            @for line in &term.meaning { (linked(line, &[])) " " }
                             @for said in &term.evidence { (evidence(said)) }
                         }
                     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Words that lead to their explanation.
+//! Words that lead to their explanation, and words that are code.
 
 use crate::explain::model::Term;
 use maud::{Markup, html};
@@ -10,8 +10,23 @@ pub(super) fn anchor(word: &str) -> String {
     format!("term-{}", plain.collect::<String>())
 }
 
-/// Returns `text` with a link at each word that is explained; a pointer that rests on it shows the first line.
+/// Returns `text`, with what stands between two backticks as code, and with a link at each word that is explained; a pointer
+/// that rests on it shows the first line.
 pub(super) fn linked(text: &str, terms: &[Term]) -> Markup {
+    // Every other piece is code, but for one that no backtick closes.
+    let closed = text.matches('`').count();
+    html! {
+        @for (i, piece) in text.split('`').enumerate() {
+            @match i % 2 {
+                1 if i < closed => code { (links(piece, terms)) },
+                1 => { "`" (links(piece, terms)) },
+                _ => (links(piece, terms)),
+            }
+        }
+    }
+}
+
+fn links(text: &str, terms: &[Term]) -> Markup {
     let mut rest = text;
     let mut parts = Vec::new();
     while let Some((at, term)) = next_term(rest, terms) {
@@ -80,5 +95,13 @@ mod tests {
         assert_eq!(linked("The Crash kernel & a page."), expected);
         assert_eq!(linked("homepage pages page_size ü <b>"), "homepage pages page_size ü &lt;b&gt;");
         assert_eq!(linked(""), "");
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_code() {
+        let linked = |text: &str| linked(text, &[term("page")]).into_string();
+        let page = "<a class=\"term\" href=\"#term-page\" title=\"&lt;page&gt; means this.\">page</a>";
+        assert_eq!(linked("a `page`, `<b>`"), format!("a <code>{page}</code>, <code>&lt;b&gt;</code>"));
+        assert_eq!(linked("``a` b"), "<code></code>a` b", "no other closes the third");
     }
 }
