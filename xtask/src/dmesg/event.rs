@@ -279,6 +279,11 @@ pub(super) fn normal(text: &str, event: &Event<'_>) -> String {
         Event::Table | Event::LastPfn { .. } | Event::PciGap => text.strip_prefix("e820: ").unwrap_or(text).to_owned(),
         Event::NodeRange => text.strip_prefix("NUMA: Warning").map_or(text.to_owned(), |rest| format!("Warning{rest}")),
         Event::Panic(words) => (*words).to_owned(),
+        // A terminal shows the tab as blanks.
+        Event::DumpRegion { .. } => match text.split_once(']') {
+            Some((index, region)) => format!("{index}]\t{}", region.trim_start()),
+            None => text.to_owned(),
+        },
         _ => text.to_owned(),
     }
 }

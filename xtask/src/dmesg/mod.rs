@@ -2,11 +2,13 @@
 //! The kernel's log, read as typed events.
 //!
 //! Takes what people have: `dmesg` with or without timestamps (`-T`, `-x`, `--raw` too), caller ids, the output of
-//! `journalctl -k`, syslog files and serial consoles with carriage returns. Each event keeps the number of its line.
+//! `journalctl -k`, syslog files, their JSON, and serial consoles with carriage returns. Each event keeps the number of its
+//! line.
 
 mod details;
 mod early;
 mod event;
+mod kept;
 mod line;
 mod machine;
 #[cfg(test)]
@@ -15,7 +17,9 @@ mod scan;
 mod table;
 
 pub(crate) use details::{CrashArea, crash_area, freed, hash_table, kernel_parts, node_memory};
+
 pub(crate) use event::{Array, Call, Edit, Event, Function, Request};
+pub(crate) use kept::text;
 
 /// A line of the log that says something about memory.
 #[derive(Clone, Debug)]

@@ -57,12 +57,12 @@ pub(super) fn summary(facts: &Facts<'_>, lines: &[Line]) -> String {
 /// Returns why there is no answer.
 fn nothing(record: &Record) -> String {
     let log = &record.dmesg;
-    let text = String::from_utf8_lossy(log);
+    let text = crate::dmesg::text(log);
     let why = if log.is_empty() && !record.sources.is_empty() {
         "There is no kernel log to read, and nothing else says how much memory there is."
     } else if log.iter().all(u8::is_ascii_whitespace) {
         "It is empty."
-    } else if log.contains(&0) {
+    } else if text.contains('\0') {
         "This is no text, so it is no kernel log."
     } else if text.contains("Booting Linux on physical CPU") || text.contains("Machine model:") {
         "This is the log of a machine that is no PC: only x86 has the e820 map that the answer starts from."

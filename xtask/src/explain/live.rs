@@ -61,7 +61,7 @@ fn has_beginning(log: &[u8]) -> bool {
 }
 
 fn is_log(log: &[u8]) -> bool {
-    crate::dmesg::parse(&String::from_utf8_lossy(log)).iter().any(|boot| !boot.entries.is_empty())
+    crate::dmesg::parse(&crate::dmesg::text(log)).iter().any(|boot| !boot.entries.is_empty())
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<Vec<u8>> {

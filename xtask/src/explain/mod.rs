@@ -113,7 +113,7 @@ fn show(args: &ExplainArgs, text: &str) -> Result<()> {
 
 /// Explains what was recorded of a boot, and what other settings would change.
 pub(crate) fn explain(record: &Record, what_if: &WhatIf) -> Explanation {
-    let text = String::from_utf8_lossy(&record.dmesg);
+    let text = crate::dmesg::text(&record.dmesg);
     let facts = Facts::new(record, crate::dmesg::parse(&text));
     let claims = facts.debug().then(|| Claims::replay(&facts));
     let memory = facts.memory_ranges();

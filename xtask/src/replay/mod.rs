@@ -102,11 +102,11 @@ fn unusable(name: String, why: String) -> Report {
 /// Replays every boot in a capture.
 #[must_use]
 pub fn replay(capture: &Capture) -> Vec<Report> {
-    let text = String::from_utf8_lossy(&capture.dmesg);
+    let text = dmesg::text(&capture.dmesg);
     // Half a line at the end may say something else than the whole one.
     let whole = text.rfind('\n').map_or(&text[..], |end| &text[..=end]);
     let logs = dmesg::parse(whole);
-    if let Some(why) = not_a_log(&capture.dmesg, &logs) {
+    if let Some(why) = not_a_log(&text, &logs) {
         return vec![unusable(capture.name.clone(), why)];
     }
     let several = logs.len() > 1;
@@ -115,15 +115,14 @@ pub fn replay(capture: &Capture) -> Vec<Report> {
 }
 
 /// Returns why a file is no log of a PC's kernel at all.
-fn not_a_log(bytes: &[u8], logs: &[Log<'_>]) -> Option<String> {
-    let text = String::from_utf8_lossy(bytes);
+fn not_a_log(text: &str, logs: &[Log<'_>]) -> Option<String> {
     let has_memory = logs.iter().any(|log| log.entries.iter().any(|e| !matches!(e.event, Event::Version(_))));
     if has_memory {
         return None;
     }
-    Some(if bytes.iter().all(u8::is_ascii_whitespace) {
+    Some(if text.trim().is_empty() {
         "it is empty".into()
-    } else if bytes.contains(&0) {
+    } else if text.contains('\0') {
         "it is not text".into()
     } else if text.contains("Booting Linux on physical CPU") || text.contains("Machine model:") {
         "it is the log of a machine that has no e820 map; only x86 has one".into()
