@@ -4,7 +4,7 @@
 use super::boot::Boot;
 use super::capture::Capture;
 use super::frames::Frames;
-use super::free_blocks::{self, Free};
+use super::free_blocks::{self, Free, FreeBlocks, Movables};
 use super::freed;
 use super::report::{Fact, Report};
 use super::zoneinfo;
@@ -18,9 +18,12 @@ const HANDOVER: &str = "handover.json";
 /// The page allocator of a kernel that was stopped when it had handed over early memory.
 #[derive(Deserialize)]
 struct Stopped {
+    kernel: String,
     max_pfn: u64,
     max_low_pfn: u64,
     nodes: Vec<Node>,
+    /// First frame, end, and what the frames are for.
+    pageblock_migratetype: Vec<(u64, u64, u8)>,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +56,7 @@ pub(super) fn compare(
     report: &mut Report,
 ) {
     let movable = Movable::from_command_line(&boot.command_line);
+    // Why there is none was said with the zone report.
     let Ok(layout) = Layout::with_movable(memory, max_pfn, movable) else { return };
     let zones = layout.zones();
     let mut runs = Vec::new();
@@ -90,16 +94,23 @@ pub(super) fn compare(
         }
     }
 
+    let free = free_blocks::hand_over((memory, reserved), zones, &deferred).unwrap_or_else(|why| {
+        report.wrong_in(HANDOVER, Fact::FreeBlocks, 1, Some(format!("nothing: {why}")), "an allocator");
+        FreeBlocks::new()
+    });
     if let Some(stopped) = &stopped {
-        compare_free_blocks(stopped, (memory, reserved), zones, &deferred, report);
+        let movables = Movables { memory: layout.memory(), deferred: &deferred };
+        movables.compare(HANDOVER, &stopped.pageblock_migratetype, report);
+        compare_free_blocks(stopped, &free, &movables, report);
     }
 
-    let reserved_bit = if boot.rules >= Rules::V6_12 { 1 << 13 } else { 1 << 12 };
+    let (reserved_bit, free_type) =
+        if boot.rules >= Rules::V6_12 { (1 << 13, 0xf000_0000) } else { (1 << 12, 0xffff_ff7f) };
     let memory = layout.memory();
     let end_pfn = layout.max_pfn().next_multiple_of(SECTION_FRAMES);
-    let frames = Frames { runs: &runs, memory, reserved, reserved_bit, deferred: &deferred, end_pfn };
-    if let (Some(pages), Some(_)) = (&capture.handover_pages, &stopped) {
-        frames.compare_descriptors(&String::from_utf8_lossy(pages), report);
+    let frames = Frames { runs: &runs, memory, reserved, reserved_bit, free_type, deferred: &deferred, end_pfn };
+    if let Some(pages) = &capture.handover_pages {
+        frames.compare_descriptors(&String::from_utf8_lossy(pages), &free_blocks::heads(&free), report);
     }
     let freed = capture
         .pagemap
@@ -118,7 +129,7 @@ fn of_zones(
     runs: &[FrameRun],
     deferred: &BTreeMap<u16, u64>,
 ) -> Vec<String> {
-    let mut lines = vec![limits(layout.max_pfn(), layout.max_pfn())];
+    let mut lines = vec![limits(boot.release, layout.max_pfn(), layout.max_pfn())];
     let nodes: BTreeSet<u16> = layout.nodes().chain(boot.nodes()).collect();
     for node in nodes {
         let of_node = zones.iter().filter(|zone| zone.node == node);
@@ -140,7 +151,7 @@ fn of_zones(
 }
 
 fn told_of_zones(stopped: &Stopped) -> Vec<String> {
-    let mut lines = vec![limits(stopped.max_pfn, stopped.max_low_pfn)];
+    let mut lines = vec![limits(&stopped.kernel, stopped.max_pfn, stopped.max_low_pfn)];
     for node in &stopped.nodes {
         lines.push(of_node_line(node.nid, node.node_start_pfn, node.spanned, node.present));
         lines.extend(node.zones.iter().map(|zone| {
@@ -150,8 +161,8 @@ fn told_of_zones(stopped: &Stopped) -> Vec<String> {
     lines
 }
 
-fn limits(max_pfn: u64, max_low_pfn: u64) -> String {
-    format!("max_pfn {max_pfn}, max_low_pfn {max_low_pfn}")
+fn limits(kernel: &str, max_pfn: u64, max_low_pfn: u64) -> String {
+    format!("Linux {kernel}, max_pfn {max_pfn}, max_low_pfn {max_low_pfn}")
 }
 
 fn of_node_line(node: u16, start_pfn: u64, spanned: u64, present: u64) -> String {
@@ -169,20 +180,10 @@ fn frames_in(zone: &ZoneSpan, ranges: impl Iterator<Item = (u64, u64, u16)>) -> 
 }
 
 /// Compares what our allocator has in its lists with what the stopped kernel had.
-fn compare_free_blocks(
-    stopped: &Stopped,
-    (memory, reserved): (&[Region], &[Region]),
-    zones: &[ZoneSpan],
-    deferred: &BTreeMap<u16, u64>,
-    report: &mut Report,
-) {
-    let ours = match free_blocks::hand_over((memory, reserved), zones, deferred) {
-        Ok(ours) => ours,
-        Err(why) => return report.skip(format!("free blocks: {why}"), zones.len()),
-    };
+fn compare_free_blocks(stopped: &Stopped, free: &FreeBlocks, movables: &Movables<'_>, report: &mut Report) {
     for (node, zone) in stopped.nodes.iter().flat_map(|node| node.zones.iter().map(move |zone| (node.nid, zone))) {
         // A zone that our crates do not have was entered before.
-        let found = ours.iter().find(|((nid, kind), _)| (*nid, kind.name()) == (node, zone.zone.as_str()));
+        let found = free.iter().find(|((nid, kind), _)| (*nid, kind.name()) == (node, zone.zone.as_str()));
         let Some((_, blocks)) = found else { continue };
         let managed = free_blocks::frames(blocks);
         match managed == zone.managed {
@@ -195,6 +196,7 @@ fn compare_free_blocks(
                 format!("{} managed", zone.managed),
             ),
         }
-        free_blocks::compare(HANDOVER, &format!("node {node}, zone {}", zone.zone), blocks, &zone.free, report);
+        let name = format!("node {node}, zone {}", zone.zone);
+        free_blocks::compare(HANDOVER, &name, blocks, &zone.free, movables, report);
     }
 }

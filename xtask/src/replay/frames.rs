@@ -47,6 +47,8 @@ pub(super) struct Frames<'a> {
     pub(super) reserved: &'a [Region],
     /// The bit of a descriptor that says that it is reserved.
     pub(super) reserved_bit: u64,
+    /// The type that says that it is the first of a free block.
+    pub(super) free_type: u32,
     /// The first frame by node whose descriptor is not written yet.
     pub(super) deferred: &'a BTreeMap<u16, u64>,
     /// The frame number after the last section.
@@ -58,8 +60,9 @@ impl Frames<'_> {
         self.deferred.get(&node).copied().unwrap_or(u64::MAX)
     }
 
-    /// Compares with the descriptors of the kernel when it had handed over early memory.
-    pub(super) fn compare_descriptors(&self, text: &str, report: &mut Report) {
+    /// Compares with the descriptors of the kernel when it had handed over early memory, at which `heads` were the first
+    /// frames of free blocks, each with its order.
+    pub(super) fn compare_descriptors(&self, text: &str, heads: &BTreeMap<u64, u64>, report: &mut Report) {
         let (mut later, mut last) = (0, 0);
         let mut runs = self.runs.iter().copied().peekable();
         for line in lines(HANDOVER_PAGES, text, report) {
@@ -72,12 +75,19 @@ impl Frames<'_> {
             // Behind a line that begins elsewhere, what follows is compared from there.
             while runs.next_if(|run| run.end_pfn <= at).is_some() {}
             while let Some(run) = runs.peek_mut().filter(|run| run.start_pfn < line.end) {
-                let (from, to) = (run.start_pfn.max(at), run.end_pfn.min(line.end));
+                let from = run.start_pfn.max(at);
+                let head = heads.get(&from).copied().filter(|_| run.state == FrameState::Body);
+                let next = heads.range(from + 1..).next().map_or(u64::MAX, |(pfn, _)| *pfn);
+                let to = run.end_pfn.min(line.end).min(if head.is_some() { from + 1 } else { next });
                 let shown = to.min(self.deferred(run.node)).max(from);
                 if from < shown && !self.is_rewritten(run, from, to) {
-                    match self.words(run) == self.told(line.rest) {
+                    let expected = self.descriptor(run, head);
+                    match expected == line.rest {
                         true => report.equal(Fact::Frames, (shown - from) as usize),
-                        false => _ = wrong.get_or_insert(format!("{from:x}-{shown:x} {}", self.words(run))),
+                        false => {
+                            _ = wrong
+                                .get_or_insert(format!("{from:x}-{shown:x} {expected} ({})", self.words(&expected)));
+                        }
                     }
                 } else {
                     later += 1;
@@ -86,7 +96,8 @@ impl Frames<'_> {
                 run.start_pfn = to;
                 if run.start_pfn == run.end_pfn {
                     runs.next();
-                } else {
+                }
+                if at == line.end {
                     break;
                 }
             }
@@ -94,12 +105,13 @@ impl Frames<'_> {
                 wrong.get_or_insert(format!("no descriptor from {at:x} on"));
             }
             if let Some(expected) = wrong {
-                let got = format!("{} ({})", line.text, self.told(line.rest));
+                let got = format!("{} ({})", line.text, self.words(line.rest));
                 report.wrong_in(HANDOVER_PAGES, Fact::Frames, line.number, Some(expected), got);
             }
         }
         if let Some(run) = runs.next() {
-            let expected = format!("{:x}-{:x} {}", run.start_pfn, run.end_pfn, self.words(&run));
+            let words = self.words(&self.descriptor(&run, None));
+            let expected = format!("{:x}-{:x} ({words})", run.start_pfn, run.end_pfn);
             report.wrong_in(HANDOVER_PAGES, Fact::Frames, last, Some(expected), "the end of the file");
         }
         report.skip("descriptors that Linux writes later, in threads", later);
@@ -113,27 +125,29 @@ impl Frames<'_> {
         run.state == FrameState::Hole && from >= self.deferred(first_node) && self.reserved.iter().any(touches)
     }
 
-    fn words(&self, run: &FrameRun) -> String {
-        words(u64::from(run.node), u64::from(run.zone.0), run.state != FrameState::Body)
+    /// Returns flags, private field, type and references of a descriptor; `head` is the order of the free block it starts.
+    fn descriptor(&self, run: &FrameRun, head: Option<u64>) -> String {
+        /// No processor used the frame last.
+        const NO_CPU: u64 = 0x7_ffff_c000_0000;
+        const NO_TYPE: u32 = u32::MAX;
+        let is_reserved = run.state != FrameState::Body;
+        let place = u64::from(run.node) << 54 | u64::from(run.zone.0) << 51 | NO_CPU;
+        let flags = if is_reserved { place | self.reserved_bit } else { place };
+        let kind = if head.is_some() { self.free_type } else { NO_TYPE };
+        // Nobody holds a frame that is free, and the kernel itself one that is not.
+        format!("{flags:x} {:x} {kind:x} {}", head.unwrap_or(0), u8::from(is_reserved))
     }
 
-    /// Reads flags, private field, type and references of a descriptor.
-    fn told(&self, rest: &str) -> String {
+    /// Reads the fields of a descriptor.
+    fn words(&self, rest: &str) -> String {
         let mut fields = rest.split(' ');
-        let flags = fields.next().and_then(|word| u64::from_str_radix(word, 16).ok());
-        match (flags, fields.nth(2)) {
-            (Some(flags), Some(references)) => {
-                let reserved = flags & self.reserved_bit != 0;
-                let words = words(flags >> 54, flags >> 51 & 7, reserved);
-                // Nobody holds a frame that is free, and the kernel itself one that is not.
-                if references == ["0", "1"][usize::from(reserved)] {
-                    words
-                } else {
-                    format!("{words}, {references} references")
-                }
-            }
-            _ => "not understood".into(),
-        }
+        let Some(flags) = fields.next().and_then(|word| u64::from_str_radix(word, 16).ok()) else {
+            return "not understood".into();
+        };
+        let zones = ["DMA", "DMA32", "Normal", "Movable", "Device"];
+        let zone = zones.get((flags >> 51 & 7) as usize).copied().unwrap_or("none");
+        let reserved = if flags & self.reserved_bit == 0 { "" } else { ", reserved" };
+        format!("node {}, zone {zone}{reserved}, {} references", flags >> 54, fields.nth(2).unwrap_or("no"))
     }
 
     /// Compares with the states after the boot: what was reserved at the hand-over may have been freed since, and
@@ -216,9 +230,4 @@ impl Frames<'_> {
 
 fn frames(ranges: &[(u64, u64)]) -> u64 {
     ranges.iter().map(|(start, end)| end - start).sum()
-}
-
-fn words(node: u64, zone: u64, reserved: bool) -> String {
-    let zone = ["DMA", "DMA32", "Normal", "Movable", "Device"].get(zone as usize).copied().unwrap_or("none");
-    format!("node {node}, zone {zone}{}", if reserved { ", reserved" } else { "" })
 }

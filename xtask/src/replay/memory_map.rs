@@ -8,7 +8,7 @@ use super::infer::is_memory_map;
 use super::report::{Fact, Report};
 use super::trace::Trace;
 use crate::dmesg::{Entry, Event, Request};
-use handoff::{Bounds, EarlyMemory, Ledger, Owner, PhysRange, Region, Rules};
+use handoff::{Bounds, EarlyMemory, FRAME_BYTES, Ledger, Owner, PhysRange, Region, Rules};
 use memmap::{Layout, Movable, Paging, SparseModel, allocate};
 
 /// Compares the requests for descriptors and the tables around them, on a copy of memory as it is then.
@@ -28,7 +28,10 @@ pub(super) fn replay(
 
     match predict(boot, max_pfn, memory, node_data, at) {
         Ok(expected) => _ = compare(report, Fact::MemoryMapRequests, &expected, &found, around),
-        Err(why) => report.skip(format!("what the memory map asks for was not predicted: {why}"), found.len()),
+        Err(why) => {
+            let first = &boot.entries()[at];
+            report.wrong(Fact::MemoryMapRequests, first.line, Some(format!("nothing: {why}")), first.text.as_str());
+        }
     }
 }
 
@@ -49,12 +52,8 @@ fn predict(
             return Err("there are too many nodes".into());
         }
     }
-    let mut asked = Asked { memory: Box::new(memory.clone()), lines: Vec::new(), halved: false };
-    let done = allocate(&layout, &model, &mut asked, &mut ledger);
-    if asked.halved {
-        return Err("it lies in single pages, which our crate takes in larger pieces".into());
-    }
-    done.map(|_| asked.lines).map_err(|e| e.to_string())
+    let mut asked = Asked { memory: Box::new(memory.clone()), lines: Vec::new() };
+    allocate(&layout, &model, &mut asked, &mut ledger).map(|_| asked.lines).map_err(|e| e.to_string())
 }
 
 /// The sizes that belong to one build follow from the size of its first table.
@@ -68,7 +67,6 @@ pub(crate) fn model(rules: Rules, root_array: u64) -> Option<SparseModel> {
 struct Asked {
     memory: Box<Machine>,
     lines: Vec<String>,
-    halved: bool,
 }
 
 impl Asked {
@@ -77,6 +75,16 @@ impl Asked {
         let nid = nid.0;
         self.lines
             .push(format!("{function}: {size} bytes align={align:#x} nid={nid} from={min:#018x} max_addr={max:#018x}"));
+    }
+
+    /// Asks for pages one by one, as Linux does where no larger block is left; the answer is a place in the first of them.
+    fn single_pages(&mut self, function: &str, bounds: Bounds) -> Option<u64> {
+        let page = Bounds { size: FRAME_BYTES, ..bounds };
+        let pages = (0..bounds.size / FRAME_BYTES).map(|_| {
+            self.note(function, page);
+            self.memory.alloc_try_nid(page).ok()
+        });
+        pages.collect::<Option<Vec<u64>>>()?.first().copied()
     }
 }
 
@@ -88,8 +96,11 @@ impl EarlyMemory for Asked {
     fn alloc_try_nid(&mut self, bounds: Bounds) -> Option<u64> {
         // Descriptors and page tables are aligned to pages and not zeroed by memblock.
         let raw = bounds.align >= 4096;
-        self.halved |= bounds.align == 4096 && bounds.size > 4096;
-        self.note(if raw { "memblock_alloc_try_nid_raw" } else { "memblock_alloc_try_nid" }, bounds);
+        let function = if raw { "memblock_alloc_try_nid_raw" } else { "memblock_alloc_try_nid" };
+        if raw && bounds.align == FRAME_BYTES && bounds.size > FRAME_BYTES {
+            return self.single_pages(function, bounds);
+        }
+        self.note(function, bounds);
         self.memory.alloc_try_nid(bounds).ok()
     }
 
@@ -131,7 +142,10 @@ pub(super) fn replay_zones(boot: &Boot<'_>, memory: &[Region], max_pfn: u64, rep
     let movable = Movable::from_command_line(&boot.command_line);
     let layout = match Layout::with_movable(memory, max_pfn, movable) {
         Ok(layout) => layout,
-        Err(why) => return report.skip(format!("the zone report was not predicted: {why}"), found.len()),
+        Err(why) => {
+            let first = found[0];
+            return report.wrong(Fact::ZoneLines, first.line, Some(format!("nothing: {why}")), first.text.as_str());
+        }
     };
     let memoryless = entries.iter().filter_map(|e| match e.event {
         Event::MemorylessNode { nid } => Some(nid),

@@ -34,6 +34,9 @@ pub(super) fn compare(
 ) {
     let mut expected = Vec::new();
     let managed = freed.map(|freed| managed(zones, runs, freed));
+    if managed.is_none() {
+        report.skip("what zones manage and keep free: there is no pagemap_rle.txt to tell what was freed", zones.len());
+    }
     let marks = managed.as_ref().and_then(|managed| marks(boot, zones, runs, managed, report));
     for (i, span) in zones.iter().enumerate() {
         let of = |list: &Vec<u64>| list[i];
@@ -142,7 +145,13 @@ fn marks(
         }
     }
     states.retain(|state| state.managed > 0);
-    let mut buddy = Buddy::<MAX_ZONES>::from_parts(&mut [], &mut [], &states, &[], &[]).ok()?;
+    let mut buddy = match Buddy::<MAX_ZONES>::from_parts(&mut [], &mut [], &states, &[], &[]) {
+        Ok(buddy) => buddy,
+        Err(why) => {
+            report.wrong_in(ZONEINFO, Fact::Watermarks, 1, Some(format!("nothing: {why}")), "watermarks");
+            return None;
+        }
+    };
     buddy.set_watermarks(&WatermarkPolicy::default());
     Some(
         states.iter().map(|state| (state.span.node, state.span.kind)).zip(buddy.watermarks().iter().copied()).collect(),

@@ -103,6 +103,9 @@ fn a_descriptor_that_is_another_one() {
                 .map(|(_, range)| vec![[&range, words[1], words[2], words[3], words[4]].join(" ")]),
         );
         changes.push(vec![[words[0], words[1], words[2], words[3], "2"].join(" ")]);
+        changes.push(vec![[words[0], words[1], words[2], "fffffffe", words[4]].join(" ")]);
+        changes.push(vec![[words[0], words[1], "b", words[3], words[4]].join(" ")]);
+        changes.push(vec![with_flags(flags ^ (1 << 30))]);
         for new in changes {
             let (mut altered, change) = (all.clone(), format!("{line} -> {new:?}"));
             altered.splice(i..=i, new);
@@ -124,19 +127,81 @@ fn a_figure_of_a_zone_that_is_another_one() {
                 is_named(&with(&capture, ZONEINFO.1, &altered_lines), ZONEINFO.0, i + 1, &altered_lines[i]);
             }
         }
+    }
+}
 
+/// Places of numbers in a text; digits in a name, such as DMA32, are none.
+fn numbers(text: &str) -> Vec<std::ops::Range<usize>> {
+    let bytes = text.as_bytes();
+    let mut found: Vec<std::ops::Range<usize>> = Vec::new();
+    for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| byte.is_ascii_digit()) {
+        match found.last_mut().filter(|last| last.end == at) {
+            Some(last) => last.end = at + 1,
+            None => found.push(at..at + 1),
+        }
+    }
+    found.retain(|number| number.start == 0 || !bytes[number.start - 1].is_ascii_alphabetic());
+    found
+}
+
+/// Each number of the state of the allocator: limits, zones, free blocks, their lists, what their neighbourhood is for.
+#[test]
+fn a_number_of_the_allocator_that_is_another_one() {
+    for (name, each) in [("pc-128m", 1), ("numa2-4g-c612", 5), ("numa2-fake4", 7), ("e820-ext", 11)] {
+        let mut capture = fixture(name);
         let all = lines(&mut capture, HANDOVER.1);
-        let told =
-            ["max_pfn", "max_low_pfn", "nid", "node_start_pfn", "zone_start_pfn", "spanned", "present", "managed"];
-        let mut changes = 0;
-        for (at, new) in altered(&all[0], char::is_ascii_digit) {
-            let key = all[0][..at].trim_end_matches(['"', ':']).rsplit('"').next().unwrap_or_default();
-            if told.contains(&key) {
-                is_named(&with(&capture, HANDOVER.1, &[new]), HANDOVER.0, 1, key);
-                changes += 1;
+        let places = numbers(&all[0]);
+        assert!(places.len() > 100, "{name}");
+        for place in places.iter().step_by(each) {
+            let number: u64 = all[0][place.clone()].parse().unwrap();
+            for other in [number + 1, number.wrapping_sub(1)].map(|other| other.to_string()) {
+                let new = format!("{}{other}{}", &all[0][..place.start], &all[0][place.end..]);
+                let change = format!("{name}: {} -> {other}", &all[0][place.start.saturating_sub(40)..place.end]);
+                is_named(&with(&capture, HANDOVER.1, &[new]), HANDOVER.0, 1, &change);
             }
         }
-        assert!(changes > 10, "{changes}");
+    }
+}
+
+#[test]
+fn a_list_in_another_order() {
+    let mut capture = fixture("pc-128m");
+    let all = lines(&mut capture, HANDOVER.1);
+    let swapped = all[0].replace("[1024,2048,3072]", "[2048,1024,3072]");
+    assert_ne!(swapped, all[0]);
+    is_named(&with(&capture, HANDOVER.1, &[swapped]), HANDOVER.0, 1, "order");
+}
+
+#[test]
+fn a_watermark_that_is_another_one() {
+    for name in ["pc-128m", "numa2-4g-c612", "movablecore-1g"] {
+        let mut capture = fixture(name);
+        let all = lines(&mut capture, ZONEINFO.1);
+        let mut changes = 0;
+        for (i, line) in all.iter().enumerate() {
+            let told = ["min", "low", "high", "protection:"];
+            if !told.contains(&line.split_whitespace().next().unwrap_or_default()) {
+                continue;
+            }
+            // The last of the reserves is for zone Device, which nobody has.
+            let figures = altered(line, char::is_ascii_digit);
+            let known = if line.contains("protection") { figures.len() - 1 } else { figures.len() };
+            for (_, new) in figures.into_iter().take(known) {
+                let mut altered_lines = all.clone();
+                altered_lines[i] = new;
+                let report = with(&capture, ZONEINFO.1, &altered_lines);
+                if report.verdict() == Verdict::Different {
+                    is_named(&report, ZONEINFO.0, i + 1, line);
+                    changes += 1;
+                } else {
+                    // A zone without pages has no marks that mean anything.
+                    let start = all[..i].iter().rposition(|l| l.starts_with("Node ")).unwrap();
+                    let managed = all[start..].iter().find(|l| l.trim_start().starts_with("managed")).unwrap();
+                    assert!(managed.ends_with(" 0"), "{name}, line {}: {line}", i + 1);
+                }
+            }
+        }
+        assert!(changes > 10, "{name}: {changes}");
     }
 }
 
