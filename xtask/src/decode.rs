@@ -17,8 +17,8 @@ impl Tables {
         let mut tables = BTreeMap::new();
         // boot speaks plain text; a program without messages has symbols that look like messages to the parser.
         for program in programs.iter().filter(|program| program.stage != StageId::BOOT) {
-            let elf = fs_err::read(&program.path)?;
-            let table = Table::parse(&elf).with_context(|| format!("defmt table of {}", program.path.display()))?;
+            let table =
+                Table::parse(&program.whole).with_context(|| format!("defmt table of {}", program.path.display()))?;
             tables.extend(table.map(|table| (program.stage, table)));
         }
         Ok(Self(tables))

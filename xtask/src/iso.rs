@@ -78,7 +78,7 @@ mod tests {
     use handoff::StageId;
 
     fn program(stage: StageId, line: &str) -> Program {
-        Program { stage, path: "x".into(), stripped: vec![], line: line.into() }
+        Program { stage, path: "x".into(), whole: vec![], stripped: vec![], line: line.into() }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::cargo::{Artifact, Cargo, workspace};
 use crate::cli::{ImageArgs, Misbehave};
 use crate::manifest::{Manifest, Source};
-use crate::{elf, progress};
+use crate::{elf, image, progress};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use handoff::StageId;
 use std::collections::BTreeSet;
@@ -25,8 +25,10 @@ const HOSTILE_STACK_KIB: u32 = 768;
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) stage: StageId,
-    /// The whole file, which explains the log and the addresses.
+    /// The whole file, which explains the addresses.
     pub(crate) path: PathBuf,
+    /// What is in it, which explains the log.
+    pub(crate) whole: Vec<u8>,
     /// What goes into the image.
     pub(crate) stripped: Vec<u8>,
     /// What GRUB passes along with a module.
@@ -37,6 +39,9 @@ pub(crate) struct Program {
 pub(crate) fn build(args: &ImageArgs) -> Result<Vec<Program>> {
     let path = args.manifest.clone().unwrap_or_else(|| workspace().join("boot/image.toml"));
     let mut manifest = Manifest::read(&path)?;
+    // Boot is built in several ways, to the same place: nobody else may build until the programs are read.
+    let lock = fs_err::File::create(image::directory()?.join("build.lock"))?;
+    lock.file().lock()?;
     let mut built = compile(&manifest, features(args))?;
     if let Some(misbehave) = args.misbehave.as_ref().filter(|misbehave| misbehave.stage != BOOT) {
         replace(&mut manifest, &mut built, misbehave)?;
@@ -106,7 +111,7 @@ fn load(stage: StageId, source: &Source, line: String, built: &[Artifact]) -> Re
     let whole = fs_err::read(&path)?;
     elf::check_machine(&whole).with_context(|| path.display().to_string())?;
     let stripped = elf::strip(&whole).with_context(|| path.display().to_string())?;
-    Ok(Program { stage, path, stripped, line })
+    Ok(Program { stage, path, whole, stripped, line })
 }
 
 fn check_sizes(programs: &[Program], boot_bytes: usize, stage_bytes: usize) -> Result<()> {
