@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask bench`: our benches, side by side with their peers, as one table and as JSON.
 
+use crate::arguments::BenchArgs;
 use crate::cargo::Cargo;
-use crate::cli::BenchArgs;
 use anyhow::{Result, ensure};
 use comfy_table::{Table, presets};
 use serde::Serialize;

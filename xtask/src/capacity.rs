@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whether this host can show a guest so much memory: the guest may have more than the host, but not at more addresses.
 
-use crate::guest::MemorySize;
+use crate::memory_size::MemorySize;
 use anyhow::{Result, bail};
 use std::fs;
 

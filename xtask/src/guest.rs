@@ -2,14 +2,14 @@
 //! The machine QEMU shows the guest.
 
 use crate::capacity::{self, WIDE_BITS};
-use crate::install;
+use crate::memory_size::MemorySize;
 use crate::numa::{Distance, Numa, distance_arguments};
+use crate::{install, ovmf};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::str::FromStr;
 
 /// Machine type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -36,43 +36,8 @@ pub(crate) enum Firmware {
     Uefi,
 }
 
-/// A size of memory in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct MemorySize(pub(crate) u64);
-
 /// In less, OVMF hangs or resets without a word.
 const UEFI_LEAST: MemorySize = MemorySize(48 << 20);
-
-impl FromStr for MemorySize {
-    type Err = String;
-
-    /// Reads `24M`, `3.5G` or `16T`; without a unit MiB, as QEMU does.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (number, shift) = match text.char_indices().next_back() {
-            Some((i, unit)) if unit.is_ascii_alphabetic() => {
-                let power = "KMGT".find(unit.to_ascii_uppercase()).ok_or(format!("`{unit}` is none of K, M, G, T"))?;
-                (&text[..i], 10 * (power + 1))
-            }
-            _ => (text, 20),
-        };
-        let number: f64 = number.parse().map_err(|_| format!("`{number}` is not a number"))?;
-        let bytes = number * (1u64 << shift) as f64;
-        // f64 is exact for whole numbers up to 2^53 = 8 PiB, more than any machine can address.
-        if !(1.0..=(1u64 << 52) as f64).contains(&bytes) || bytes.fract() != 0.0 || !(bytes as u64).is_multiple_of(4096)
-        {
-            return Err("expected whole pages of 4 KiB, at most 4096T".to_owned());
-        }
-        Ok(Self(bytes as u64))
-    }
-}
-
-impl fmt::Display for MemorySize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
-        let (shift, unit) = units.into_iter().find(|(shift, _)| self.0.is_multiple_of(1 << shift)).unwrap_or((10, 'K'));
-        write!(f, "{}{unit}", self.0 >> shift)
-    }
-}
 
 /// A machine.
 #[derive(Debug)]
@@ -117,7 +82,7 @@ impl Guest<'_> {
             Firmware::Uefi => {
                 let iso = self.iso.display().to_string().replace(',', ",,");
                 command.arg("-drive").arg(format!("file={iso},format=raw,if=none,id=iso,readonly=on"));
-                command.args(["-device", "virtio-blk-pci,drive=iso"]).args(ovmf_arguments(directory)?);
+                command.args(["-device", "virtio-blk-pci,drive=iso"]).args(ovmf::arguments(directory)?);
             }
         }
         command.args(self.more);
@@ -155,62 +120,9 @@ impl Guest<'_> {
     }
 }
 
-/// Where distributions keep OVMF: code and variables, or both in one file.
-const OVMF: [(&str, Option<&str>); 9] = [
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", Some("/usr/share/OVMF/OVMF_VARS_4M.fd")),
-    ("/usr/share/OVMF/OVMF_CODE.fd", Some("/usr/share/OVMF/OVMF_VARS.fd")),
-    ("/usr/share/edk2/ovmf/OVMF_CODE.fd", Some("/usr/share/edk2/ovmf/OVMF_VARS.fd")),
-    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", Some("/usr/share/edk2/x64/OVMF_VARS.4m.fd")),
-    ("/usr/share/edk2-ovmf/x64/OVMF_CODE.fd", Some("/usr/share/edk2-ovmf/x64/OVMF_VARS.fd")),
-    ("/usr/share/qemu/ovmf-x86_64-code.bin", Some("/usr/share/qemu/ovmf-x86_64-vars.bin")),
-    ("/usr/share/ovmf/OVMF.fd", None),
-    ("/usr/share/OVMF/OVMF.fd", None),
-    ("/usr/share/qemu/OVMF.fd", None),
-];
-
-/// Returns the firmware's code and variables, if they are installed.
-pub(crate) fn ovmf() -> Option<(PathBuf, Option<PathBuf>)> {
-    let there = |path: &str| Path::new(path).is_file();
-    let (code, variables) = OVMF.into_iter().find(|(code, vars)| there(code) && vars.is_none_or(there))?;
-    Some((code.into(), variables.map(PathBuf::from)))
-}
-
-fn ovmf_arguments(directory: &Path) -> Result<Vec<String>> {
-    let (code, variables) = ovmf().context("no OVMF firmware found")?;
-    let Some(variables) = variables else {
-        return Ok(vec!["-bios".to_owned(), code.display().to_string()]);
-    };
-    let copy = directory.join("variables.fd");
-    fs_err::write(&copy, fs_err::read(variables)?)?;
-    let flash = |path: &Path, mode: &str| {
-        // QEMU reads a doubled comma as a comma.
-        let path = path.display().to_string().replace(',', ",,");
-        ["-drive".to_owned(), format!("if=pflash,format=raw{mode},file={path}")]
-    };
-    Ok([flash(&code, ",readonly=on"), flash(&copy, "")].concat())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes() {
-        for (text, bytes, shown) in [
-            ("24M", 24 << 20, "24M"),
-            ("3.5G", 7 << 29, "3584M"),
-            ("16g", 16 << 30, "16G"),
-            ("17T", 17 << 40, "17T"),
-            ("512", 512 << 20, "512M"),
-            ("4100K", 4100 << 10, "4100K"),
-        ] {
-            let size: MemorySize = text.parse().unwrap();
-            assert_eq!((size.0, size.to_string().as_str()), (bytes, shown));
-        }
-        for text in ["", "G", "0", "-1G", "1.1G", "4Q", "1e99G", "NaN", "3K"] {
-            assert!(text.parse::<MemorySize>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_machine_larger_than_its_processor_can_address_gets_a_wider_one() {

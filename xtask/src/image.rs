@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask image`: build the bootable ISO.
 
+use crate::arguments::ImageArgs;
 use crate::cargo::target_directory;
-use crate::cli::ImageArgs;
 use crate::install::{self, Tool};
 use crate::programs::{self, Program};
 use crate::{iso, progress};

@@ -2,7 +2,7 @@
 //! The tools that cargo does not bring: found, or installed after saying so, or asked for in one line.
 
 use crate::cargo::{BARE_METAL, workspace};
-use crate::{guest, progress};
+use crate::{ovmf, progress};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ impl Tool {
             Self::Xorriso => find(&["xorriso"]).is_some(),
             Self::Mtools => find(&["mformat"]).is_some(),
             Self::Qemu => find(&["qemu-system-x86_64"]).is_some(),
-            Self::Ovmf => guest::ovmf().is_some(),
+            Self::Ovmf => ovmf::find().is_some(),
             Self::Chromium => find(CHROMIUM).is_some(),
         }
     }

@@ -8,6 +8,7 @@
 //! As a library it offers what tests need: [`run_chain`] runs the stages in this process.
 #![forbid(unsafe_code)]
 
+mod arguments;
 mod bench;
 mod capacity;
 mod cargo;
@@ -26,9 +27,12 @@ mod image;
 mod install;
 mod iso;
 mod manifest;
+mod memory_size;
+mod misbehave;
 mod nightly;
 mod numa;
 mod outcome;
+mod ovmf;
 mod programs;
 mod progress;
 mod qemu;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What only a nightly compiler can do: Miri and fuzzing. What of it is missing is installed after saying so.
 
+use crate::arguments::{FuzzArgs, MiriArgs};
 use crate::cargo::{Cargo, target_directory, workspace};
-use crate::cli::{FuzzArgs, MiriArgs};
 use crate::install::{self, find};
 use crate::progress::{step, timed};
 use anyhow::{Context as _, Result, bail, ensure};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The nodes of the machine QEMU shows the guest: how much memory each has, and how far they are from each other.
 
-use crate::guest::MemorySize;
+use crate::memory_size::MemorySize;
 use anyhow::{Result, ensure};
 use std::fmt;
 use std::str::FromStr;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The programs of an image, built and stripped.
 
+use crate::arguments::ImageArgs;
 use crate::cargo::{Artifact, Cargo, workspace};
-use crate::cli::{ImageArgs, Misbehave};
 use crate::manifest::{Manifest, Source};
+use crate::misbehave::Misbehave;
 use crate::{elf, image, progress};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use handoff::StageId;

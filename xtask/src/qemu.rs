@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask qemu`: build the image, boot it, show what it says and tell how it ended.
 
+use crate::arguments::QemuArgs;
 use crate::capacity;
-use crate::cli::QemuArgs;
 use crate::console::Console;
 use crate::decode::Tables;
 use crate::explain::own_boot::{self, Pictures};

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask test`: on the host, then in QEMU.
 
+use crate::arguments::TestArgs;
 use crate::cargo::Cargo;
 use crate::ci::{LIBRARIES, OWN_FEATURES};
-use crate::cli::TestArgs;
 use crate::install::{self, Tool};
 use crate::progress::{skipped, timed};
 use anyhow::Result;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a line can say. Addresses are bytes; a `last` is inclusive, as the kernel prints it.
 
-use super::{early, machine, table};
-
 /// One of memblock's two arrays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Array {
@@ -252,11 +250,6 @@ pub(crate) enum Event<'a> {
     Processor {
         amd: bool,
     },
-}
-
-/// Reads a line.
-pub(super) fn parse(text: &str) -> Option<Event<'_>> {
-    early::parse(text).or_else(|| table::parse(text)).or_else(|| machine::parse(text))
 }
 
 /// Returns the words to compare: those of a current kernel, without the caller, whose offset belongs to one build.

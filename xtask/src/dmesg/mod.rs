@@ -54,7 +54,7 @@ pub(crate) struct Log<'a> {
 pub(crate) fn parse(text: &str) -> Vec<Log<'_>> {
     let mut boots: Vec<Log<'_>> = Vec::new();
     for line in line::kernel_lines(text) {
-        let event = event::parse(line.text);
+        let event = read(line.text);
         if boots.is_empty() || matches!(event, Some(Event::Version(_))) && has_content(boots.last()) {
             boots.push(Log::default());
         }
@@ -72,6 +72,11 @@ pub(crate) fn parse(text: &str) -> Vec<Log<'_>> {
     boots
 }
 
+/// Returns what a line says.
+fn read(text: &str) -> Option<Event<'_>> {
+    early::parse(text).or_else(|| table::parse(text)).or_else(|| machine::parse(text))
+}
+
 fn has_content(boot: Option<&Log<'_>>) -> bool {
     boot.is_some_and(|boot| !boot.entries.is_empty())
 }
@@ -81,7 +86,7 @@ fn push<'a>(boot: &mut Log<'a>, line: line::Line<'a>, event: Event<'a>) {
     boot.entries.push(Entry { line: line.number, text, event });
     // Old kernels print this line without its end, so the next one stands behind it.
     if let Some(rest) = event::behind_doubled(line.text) {
-        match event::parse(rest) {
+        match read(rest) {
             Some(event) => push(boot, line::Line { text: rest, ..line }, event),
             None if looks_like_memory(rest) => boot.unknown.push(Unknown { line: line.number, text: rest }),
             None => {}

@@ -36,7 +36,7 @@ mod hostile;
 #[cfg(test)]
 mod recorded;
 
-use crate::cli::ExplainArgs;
+use crate::arguments::ExplainArgs;
 use anyhow::{Context as _, Result, bail};
 use claims::Claims;
 use compute::compute;

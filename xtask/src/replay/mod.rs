@@ -44,7 +44,7 @@ pub(crate) use capture::{member, unpack};
 pub(crate) use memory_map::model;
 pub use report::{Fact, Mismatch, Report, Verdict};
 
-use crate::cli::ReplayArgs;
+use crate::arguments::ReplayArgs;
 use crate::dmesg;
 use crate::dmesg::{Event, Log};
 use anyhow::Result;
