@@ -23,6 +23,7 @@ mod crash;
 mod difference;
 mod dump;
 mod early;
+mod fake_nodes;
 mod firmware;
 mod frames;
 mod free_blocks;
@@ -42,6 +43,7 @@ pub(crate) use boot::rules_of;
 pub use capture::Capture;
 pub(crate) use capture::{member, unpack};
 pub(crate) use memory_map::model;
+pub(crate) use nodes::made_up;
 pub use report::{Fact, Mismatch, Report, Verdict};
 
 use crate::arguments::ReplayArgs;

@@ -4,10 +4,12 @@
 use super::boot::Boot;
 use super::difference::{Found, compare};
 use super::early::Machine;
+use super::fake_nodes;
 use super::report::{Fact, Report};
+use super::trace::Trace;
 use crate::dmesg::{Entry, Event};
-use handoff::{Nid, PhysRange, Rules};
-use memblock::{Array, Error};
+use handoff::{Affinity, FRAME_BYTES, MemoryMap, Nid, PhysRange, Rules};
+use memblock::{Array, Error, Policy};
 
 /// A range of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,18 +117,21 @@ pub(super) fn plan(boot: &Boot<'_>, memory: &Machine, max_pfn: u64, report: &mut
         (blocks, _) = cleanup(&[all], memory, whole);
         expected.push(format!("Faking a node at [mem {:#018x}-{:#018x}]", 0, ram.end() - 1));
     }
-    let emulated = ranges(entries, |e| match *e {
-        Event::EmulatedNode { nid, start, last } => Some((nid, start, last)),
-        _ => None,
-    });
-    if !emulated.is_empty() {
-        (blocks, _) = cleanup(&emulated, memory, whole);
+    let known: Vec<PhysRange> =
+        memory.memory().iter().filter_map(|r| PhysRange::capped(r.base, r.size)?.inward()).collect();
+    let physical = blocks.as_deref().unwrap_or_default();
+    if let Some(made) = fake_nodes::made_up(&boot.command_line, physical, &known, max_pfn) {
+        expected.extend(fake_nodes::lines(&made));
+        let (joined, lines) = cleanup(&made, memory, whole);
+        expected.extend(lines);
+        blocks = joined;
     }
     if rejected && !dummy {
         expected.push("No NUMA configuration found".into());
     }
 
-    let told = |e: &&Entry<'_>| matches!(e.event, Event::NodeRange | Event::FakeNode { .. });
+    let told =
+        |e: &&Entry<'_>| matches!(e.event, Event::NodeRange | Event::FakeNode { .. } | Event::EmulatedNode { .. });
     let found: Vec<_> = entries.iter().filter(told).map(Found::from).collect();
     let next = boot.entries().get(first_data).map_or(boot.log.last_line, |e| e.line);
     compare(report, Fact::NodeLines, &expected, &found, (0, next));
@@ -142,6 +147,25 @@ fn ranges(entries: &[Entry<'_>], range: impl Fn(&Event<'_>) -> Option<(u16, u64,
     let said = entries.iter().filter_map(|e| range(&e.event));
     said.filter_map(|(node, start, last)| Some(Block { range: PhysRange::new(start, last.checked_add(1)?)?, node }))
         .collect()
+}
+
+/// Returns the nodes that `numa=fake=` makes of the firmware's, if it does.
+pub(crate) fn made_up(command_line: &str, map: &MemoryMap, rules: Rules) -> Option<Vec<Affinity>> {
+    let memory: Vec<PhysRange> = map.map.iter().filter(|e| e.kind.is_ram()).filter_map(|e| e.range.inward()).collect();
+    let policy = Policy { rules, ..Policy::from_command_line(command_line) };
+    let mut machine = Box::new(Machine::with_log(policy, Trace::default()));
+    for range in &memory {
+        machine.add(range.start(), range.size()).ok()?;
+    }
+    let ram = PhysRange::new(0, map.max_pfn.saturating_mul(FRAME_BYTES))?;
+    let given: Vec<Block> = map.affinity.iter().map(|a| Block { range: a.range, node: a.node }).collect();
+    let (physical, _) = if given.is_empty() {
+        (Some(vec![Block { range: ram, node: 0 }]), Vec::new())
+    } else {
+        cleanup(&given, &machine, ram)
+    };
+    let made = fake_nodes::made_up(command_line, &physical?, &memory, map.max_pfn)?;
+    Some(made.into_iter().map(|Block { range, node }| Affinity { range, node, hotplug: false }).collect())
 }
 
 /// Compares the firmware's ranges of nodes with the table they come from, if it was kept.
