@@ -4,10 +4,10 @@
 use super::hash_tables;
 use super::setting::Setting;
 use handoff::{
-    Blocks, Bounds, EarlyMemory, EarlyStore, FRAME_BYTES, HostMachine, Lines, MemoryMap, Nid, Owner, PhysRange, Rules,
-    SECTION_BYTES, Stage, ZoneSpan, memparse, parameters, strtoull,
+    Blocks, Bounds, Claim, EarlyMemory, EarlyStore, FRAME_BYTES, HostMachine, Ledger, Lines, Log, MemoryMap, Nid,
+    Owner, PhysRange, REGIONS, Rules, SECTION_BYTES, Stage, ZoneSpan, memparse, parameters, strtoull,
 };
-use memblock::Store;
+use memblock::{Memblock, Store};
 use memmap::{Layout, Movable};
 use rangemap::RangeSet;
 
@@ -44,13 +44,16 @@ pub(super) fn compute(setting: &Setting) -> Result<Computed, String> {
     let mut machine = HostMachine::default();
     let map =
         e820::Sanitize::run(&command_line, setting.firmware.clone(), &mut machine).map_err(|e| format!("e820: {e}"))?;
+    let mut nodes = map.clone();
+    if let Some(made_up) = crate::replay::made_up(&command_line, &map, setting.rules) {
+        nodes.affinity.clear();
+        nodes.affinity.extend_from_slice(&made_up).map_err(|_| "numa=fake= makes more nodes than our crates take")?;
+    }
     let mut blocks =
-        memblock::Assemble::run(&command_line, map.clone(), &mut machine).map_err(|e| format!("memblock: {e}"))?;
+        memblock::Assemble::run(&command_line, nodes, &mut machine).map_err(|e| format!("memblock: {e}"))?;
     let log = Lines::default();
     let mut memory = Store::restore(&blocks, &command_line, log.clone());
-    for range in &setting.mirrored {
-        _ = memory.mark_mirror(range.start(), range.size());
-    }
+    mirror(setting, &mut memory, &mut blocks.ledger);
     for range in &setting.boot_services {
         _ = memory.reserve(range.start(), range.size());
     }
@@ -102,6 +105,26 @@ const fn rules_word(rules: Rules) -> &'static str {
         Rules::V5_4 => "linux=5.4",
         Rules::V6_1 => "linux=6.1",
         Rules::V6_12 => "linux=6.12",
+    }
+}
+
+/// Marks memory that is mirrored. Linux does so before it places the bookkeeping of nodes, which moves there.
+fn mirror<L: Log>(setting: &Setting, memory: &mut Memblock<REGIONS, L>, ledger: &mut Ledger) {
+    for range in &setting.mirrored {
+        _ = memory.mark_mirror(range.start(), range.size());
+    }
+    let of_nodes = |claim: &&Claim| claim.owner == Owner::NODE_DATA && !setting.mirrored.is_empty();
+    let old: Vec<PhysRange> = ledger.claims().iter().filter(of_nodes).map(|claim| claim.range).collect();
+    for range in old {
+        let on = memory.search_pfn_nid(range.start() / FRAME_BYTES).map_or(Nid::NONE, |span| span.nid);
+        let bounds = Bounds { size: range.size(), align: 64, min: 0, max: 0, nid: on };
+        let place = memory.alloc_try_nid(bounds).ok().and_then(|base| PhysRange::from_size(base, range.size()));
+        if let Some(place) = place
+            && ledger.release(range).is_ok()
+        {
+            _ = memory.free(range.start(), range.size());
+            _ = ledger.claim(Owner::NODE_DATA, place);
+        }
     }
 }
 
