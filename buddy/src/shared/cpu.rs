@@ -2,17 +2,16 @@
 //! The way through a CPU's cache.
 
 use super::cache::Cache;
-use super::mark::{CACHED_ZONES, Mark};
+use super::mark::{CACHED_ORDERS, CACHED_ZONES, Mark};
+use super::sync::MutexGuard;
 use super::{Patience, Shared};
 use crate::allocate::block_range;
 use crate::allocator::{pfn, physical};
 use crate::exact::{frame_range, whole_frames};
 use crate::request::Content;
-use crate::runs::Place;
 use crate::{Error, Node, Priority, Request};
 use core::fmt;
 use handoff::{PhysRange, ZoneKind};
-use spin::MutexGuard;
 use x86_64::structures::paging::PhysFrame;
 
 /// A CPU's cache, taken for as long as this lives: then it needs no lock.
@@ -20,7 +19,7 @@ use x86_64::structures::paging::PhysFrame;
 /// For code that stays on its CPU and is not interrupted by others that need the cache; those go to the zones meanwhile.
 pub struct Cpu<'s, 'b, 'a, const Z: usize, const CPUS: usize> {
     shared: &'s Shared<'b, 'a, Z, CPUS>,
-    cache: MutexGuard<'s, Cache>,
+    cache: MutexGuard<'s, Cache<'b>>,
     patience: Patience,
 }
 
@@ -59,7 +58,10 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
     #[inline]
     fn allocate_on(&self, cpu: usize, request: Request, patience: Patience) -> Result<PhysFrame, Error> {
         if let Some(mut cpu) = self.with_patience(cpu, patience) {
-            if let Some(block) = cpu.pop_or_refill(request)? {
+            if let Some(block) = cpu.pop(request) {
+                return Ok(block);
+            }
+            if let Some(block) = cpu.refill(request)? {
                 return Ok(block);
             }
         }
@@ -137,7 +139,7 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, '_, Z, CPUS> {
     /// As [`Buddy::allocate_with`](crate::Buddy::allocate_with).
     #[inline]
     pub fn allocate_with(&mut self, request: Request) -> Result<PhysFrame, Error> {
-        match self.pop_or_refill(request)? {
+        match self.pop(request) {
             Some(block) => Ok(block),
             None => self.past_cache(request),
         }
@@ -151,8 +153,11 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, '_, Z, CPUS> {
         self.shared.empty(&mut self.cache)
     }
 
-    #[cold]
+    #[inline(never)]
     fn past_cache(&mut self, request: Request) -> Result<PhysFrame, Error> {
+        if let Some(block) = self.refill(request)? {
+            return Ok(block);
+        }
         match self.shared.allocate_in_zones(request, self.patience) {
             Err(Error::OutOfMemory { .. } | Error::BelowWatermark { .. }) if self.cache.frames() > 0 => {
                 self.shared.empty(&mut self.cache)?;
@@ -162,34 +167,31 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, '_, Z, CPUS> {
         }
     }
 
-    /// Allocates a block from the cache; `None` if that is not for such requests, or cannot be filled.
+    /// Allocates a block from the cache; `None` if that is not for such requests, or empty.
     #[inline]
-    fn pop_or_refill(&mut self, request: Request) -> Result<Option<PhysFrame>, Error> {
-        if !self.serves(request) {
-            return Ok(None);
+    fn pop(&mut self, request: Request) -> Option<PhysFrame> {
+        if !self.serves(request) || request.content == Content::Zero {
+            return None;
         }
         let large = request.order != 0;
-        let block = match self.cache.pop(large) {
-            Some(block) => block,
-            None => match self.refill(large)? {
-                Some(block) => block,
-                None => return Ok(None),
-            },
-        };
-        // Only this CPU has the block now: nobody else changes the mark.
-        let mark = self.shared.mark_of(self.shared.runs.place(block)?);
-        self.shared.marks.set(mark, Mark::idle(large).in_use());
-        let frame = physical(block);
-        if request.content == Content::Zero {
-            self.zero(frame, request)?;
+        let block = self.cache.pop(large)?;
+        self.hand_out(block, large);
+        Some(physical(block))
+    }
+
+    /// Marks a block that was in the cache: only this CPU has it now, so nobody else changes the mark.
+    #[inline]
+    fn hand_out(&self, block: u64, large: bool) {
+        let mark = Mark::idle(large).in_use();
+        if !self.cache.marks.set(block, mark) {
+            self.shared.marks(block).set(block, mark);
         }
-        Ok(Some(frame))
     }
 
     /// Returns whether the cache is for such requests.
     #[inline]
     fn serves(&self, request: Request) -> bool {
-        (request.order == 0 || request.order == 9)
+        CACHED_ORDERS.contains(&request.order)
             && request.anywhere()
             && request.align_order <= request.order
             && request.priority == Priority::Usual
@@ -200,18 +202,24 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, '_, Z, CPUS> {
             }
     }
 
-    #[cold]
-    fn refill(&mut self, large: bool) -> Result<Option<u64>, Error> {
-        self.shared.refill(&mut self.cache, large, self.patience)?;
-        Ok(self.cache.pop(large))
-    }
-
-    #[cold]
-    fn zero(&mut self, frame: PhysFrame, request: Request) -> Result<(), Error> {
+    /// Allocates a block from the cache after filling it if it is empty; `None` if that is not for such requests, or stays empty.
+    #[inline(never)]
+    fn refill(&mut self, request: Request) -> Result<Option<PhysFrame>, Error> {
+        if !self.serves(request) {
+            return Ok(None);
+        }
+        let large = request.order != 0;
+        if self.cache.is_empty(large) {
+            self.shared.refill(&mut self.cache, large, self.patience)?;
+        }
+        let Some(block) = self.cache.pop(large) else { return Ok(None) };
+        self.hand_out(block, large);
+        let frame = physical(block);
         self.shared.fill(request, block_range(frame, request.order)?).or_else(|error| {
             self.free(frame, request.order)?;
             Err(error)
-        })
+        })?;
+        Ok(Some(frame))
     }
 
     /// Frees a block of 2^`order` frames.
@@ -220,28 +228,37 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, '_, Z, CPUS> {
     /// As [`Buddy::free`](crate::Buddy::free). Nothing changed.
     #[inline]
     pub fn free(&mut self, frame: PhysFrame, order: u8) -> Result<(), Error> {
-        let block = pfn(frame);
-        let place = self.shared.runs.place(block)?;
-        let at = self.shared.mark_of(place);
-        let mark = self.shared.marks.get(at);
-        if mark.is_none() || mark.is_idle() || mark.order() != order || !self.shared.marks.claim(at, mark) {
-            return self.shared.free_in_zones(frame, order, self.patience);
+        let (block, large) = (pfn(frame), order != 0);
+        // In one step: whether it is in use, of this order, and nobody else frees it.
+        if !CACHED_ORDERS.contains(&order) || !self.cache.marks.claim(block, Mark::idle(large)) {
+            return self.free_elsewhere(frame, order);
         }
-        if place.zone >= CACHED_ZONES || self.cache.zones & 1 << place.zone == 0 {
-            return self.shared.release(place, mark, self.patience);
-        }
-        if self.cache.push(block, order != 0) {
-            return Ok(());
-        }
-        self.make_room(block, place, mark)
+        self.keep(block, large)
     }
 
-    #[cold]
-    fn make_room(&mut self, block: u64, place: Place, mark: Mark) -> Result<(), Error> {
-        if self.patience == Patience::Never {
-            return self.shared.release(place, mark, self.patience);
+    /// Frees a block that is not in the cache's largest run, or was not allocated by a cache, or not at all.
+    #[inline(never)]
+    fn free_elsewhere(&mut self, frame: PhysFrame, order: u8) -> Result<(), Error> {
+        let (block, large) = (pfn(frame), order != 0);
+        let zone = self.shared.runs.place(block)?.zone;
+        let kept = CACHED_ORDERS.contains(&order) && zone < CACHED_ZONES && self.cache.zones & 1 << zone != 0;
+        if kept && self.shared.marks(block).claim(block, Mark::idle(large)) {
+            return self.keep(block, large);
         }
-        let large = mark.order() != 0;
+        self.shared.free_in_zones(frame, order, self.patience)
+    }
+
+    /// Puts a claimed block into the cache.
+    #[inline]
+    fn keep(&mut self, block: u64, large: bool) -> Result<(), Error> {
+        if self.cache.push(block, large) { Ok(()) } else { self.make_room(block, large) }
+    }
+
+    #[inline(never)]
+    fn make_room(&mut self, block: u64, large: bool) -> Result<(), Error> {
+        if self.patience == Patience::Never {
+            return self.shared.release(block, Mark::idle(large), self.patience);
+        }
         self.shared.give_back(&mut self.cache, large, false)?;
         self.cache.push(block, large);
         Ok(())
@@ -250,6 +267,6 @@ impl<const Z: usize, const CPUS: usize> Cpu<'_, '_, '_, Z, CPUS> {
 
 impl<const Z: usize, const CPUS: usize> fmt::Debug for Cpu<'_, '_, '_, Z, CPUS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cpu").field("cache", &*self.cache).finish_non_exhaustive()
+        f.debug_struct("Cpu").field("frames", &self.cache.frames()).finish_non_exhaustive()
     }
 }

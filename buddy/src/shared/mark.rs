@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One byte per frame that says what the caches know of the block that starts there.
 
-use core::sync::atomic::{AtomicU8, Ordering};
+use super::sync::AtomicU8;
+use core::ops::Range;
+use core::sync::atomic::Ordering;
+use handoff::Run;
 
 /// The orders that are cached: single frames and huge pages.
 pub(crate) const CACHED_ORDERS: [u8; 2] = [0, 9];
@@ -31,12 +34,13 @@ impl Mark {
         Self(Self::KNOWN | Self::IDLE | if large { Self::LARGE } else { 0 })
     }
 
-    /// Returns the mark of a block that somebody uses, from the one it has in the cache; or the other way round.
+    /// Returns the mark of a block that somebody uses, from the one it has in the cache.
     #[inline]
     pub(crate) const fn in_use(self) -> Self {
         Self(self.0 & !Self::IDLE)
     }
 
+    /// Returns the mark that the block gets when it is freed.
     #[inline]
     pub(crate) const fn idled(self) -> Self {
         Self(self.0 | Self::IDLE)
@@ -58,50 +62,94 @@ impl Mark {
     }
 }
 
-/// The marks of all frames, or of as many as there are marks for.
+/// The marks of frames that follow one another: those of a run.
 #[derive(Clone, Copy)]
-pub(crate) struct Marks<'a>(pub(crate) &'a [AtomicU8]);
+pub(crate) struct Marks<'a> {
+    first: u64,
+    bytes: &'a [AtomicU8],
+}
 
-impl Marks<'_> {
-    /// Returns whether there is such a mark.
-    pub(crate) fn has(self, index: usize) -> bool {
-        index < self.0.len()
+impl<'a> Marks<'a> {
+    pub(crate) const NONE: Self = Self { first: 0, bytes: &[] };
+
+    pub(crate) const fn len(self) -> usize {
+        self.bytes.len()
     }
 
     #[inline]
-    pub(crate) fn get(self, index: usize) -> Mark {
-        self.0.get(index).map_or(Mark::NONE, |mark| Mark(mark.load(Ordering::Acquire)))
+    fn slot(self, pfn: u64) -> Option<&'a AtomicU8> {
+        self.bytes.get(usize::try_from(pfn.wrapping_sub(self.first)).ok()?)
     }
 
-    /// Sets the mark of a block that only the caller has, or whose zone it has locked.
     #[inline]
-    pub(crate) fn set(self, index: usize, mark: Mark) {
-        if let Some(slot) = self.0.get(index) {
-            slot.store(mark.0, Ordering::Release);
-        }
+    pub(crate) fn get(self, pfn: u64) -> Mark {
+        self.slot(pfn).map_or(Mark::NONE, |mark| Mark(mark.load(Ordering::Acquire)))
     }
 
-    /// Makes a block that is in use idle, for one of those who try it at the same time; returns whether that was the caller.
+    /// Sets the mark of a block that only the caller has, or whose zone it has locked. Returns whether the mark is one of these.
     #[inline]
-    pub(crate) fn claim(self, index: usize, mark: Mark) -> bool {
+    pub(crate) fn set(self, pfn: u64, mark: Mark) -> bool {
+        let slot = self.slot(pfn).inspect(|slot| slot.store(mark.0, Ordering::Release));
+        slot.is_some()
+    }
+
+    /// Makes a block idle that is in use, for one of those who try it at the same time; returns whether that was the caller.
+    #[inline]
+    pub(crate) fn claim(self, pfn: u64, idle: Mark) -> bool {
         let change = |slot: &AtomicU8| {
-            slot.compare_exchange(mark.0, mark.idled().0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            slot.compare_exchange(idle.in_use().0, idle.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
-        self.0.get(index).is_some_and(change)
+        self.slot(pfn).is_some_and(change)
     }
 }
 
-#[cfg(test)]
+/// Marks in two cache lines, which the processor fetches together.
+const LINES: usize = LINES_BYTES / size_of::<AtomicU8>();
+const LINES_BYTES: usize = 128;
+
+/// The marks of all runs, one run after the other.
+///
+/// Aligned batches of frames have lines of their own, so that CPUs with a batch each do not take lines from each other.
+pub(crate) struct MarkTable<'a>(&'a [AtomicU8]);
+
+impl<'a> MarkTable<'a> {
+    /// Makes a table without a mark.
+    pub(crate) fn new(bytes: &'a [AtomicU8]) -> Self {
+        bytes.iter().for_each(|mark| mark.store(Mark::NONE.0, Ordering::Relaxed));
+        let unaligned = bytes.as_ptr().align_offset(LINES_BYTES).min(LINES - 1);
+        Self(bytes.get(unaligned..).unwrap_or_default())
+    }
+
+    /// Returns how many marks a table of all runs needs, wherever it starts.
+    pub(crate) fn needed(runs: &[Run]) -> usize {
+        places(runs).last().map_or(0, |(_, place)| place.end) + LINES - 1
+    }
+
+    /// Returns the marks of each run, in order; `None` where there are not enough.
+    pub(crate) fn runs(&self, runs: &[Run]) -> impl Iterator<Item = Option<Marks<'a>>> {
+        places(runs).map(|(run, place)| Some(Marks { first: run.start_pfn, bytes: self.0.get(place)? }))
+    }
+}
+
+/// Returns where the marks of each run lie.
+fn places(runs: &[Run]) -> impl Iterator<Item = (&Run, Range<usize>)> {
+    runs.iter().scan(0, |end: &mut usize, run| {
+        let start = *end + (run.start_pfn as usize).wrapping_sub(*end) % LINES;
+        *end = start + (run.end_pfn - run.start_pfn) as usize;
+        Some((run, start..*end))
+    })
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use std::vec::Vec;
 
     #[test]
     fn a_mark_knows_order_and_use() {
         for large in [false, true] {
             let idle = Mark::idle(large);
-            let used = idle.in_use();
-            assert_eq!(used.idled(), idle);
-            assert_eq!((idle.is_idle(), used.is_idle(), used.is_none()), (true, false, false));
+            assert_eq!((idle.is_idle(), idle.in_use().is_idle(), idle.in_use().is_none()), (true, false, false));
             assert_eq!(idle.order(), if large { 9 } else { 0 });
         }
     }
@@ -109,11 +157,27 @@ mod tests {
     #[test]
     fn one_of_two_claims() {
         let bytes = [const { AtomicU8::new(0) }; 2];
-        let marks = Marks(&bytes);
-        assert!(marks.has(1) && !marks.has(2));
-        let used = Mark::idle(false).in_use();
-        marks.set(1, used);
-        assert!(marks.claim(1, used) && !marks.claim(1, used));
-        assert!(marks.get(1).is_idle() && marks.get(0).is_none() && marks.get(2).is_none() && !marks.claim(2, used));
+        let marks = Marks { first: 7, bytes: &bytes };
+        let idle = Mark::idle(false);
+        assert!(marks.set(8, idle.in_use()) && !marks.set(9, idle) && !marks.set(6, idle));
+        assert!(!marks.claim(8, Mark::idle(true)) && marks.claim(8, idle) && !marks.claim(8, idle));
+        assert!(marks.get(8).is_idle() && marks.get(7).is_none() && marks.get(9).is_none() && !marks.claim(9, idle));
+    }
+
+    #[test]
+    fn aligned_frames_have_lines_of_their_own() {
+        let run = |start_pfn, end_pfn| Run { start_pfn, end_pfn, zone: 0, first_piece: 0 };
+        let runs = [run(5, 70), run(200, 500), run(500, 501)];
+        let bytes: Vec<_> = (0..MarkTable::needed(&runs)).map(|_| AtomicU8::new(0xff)).collect();
+        for skipped in [0, 1, 40, 127] {
+            let table = MarkTable::new(&bytes[skipped..]);
+            let found: Vec<_> = table.runs(&runs).collect();
+            for (run, marks) in runs.iter().zip(found.iter().flatten()) {
+                assert_eq!(marks.slot(run.start_pfn).unwrap().as_ptr() as u64 % 128, run.start_pfn % 128);
+                assert!(marks.set(run.end_pfn - 1, Mark::idle(false)) && !marks.set(run.end_pfn, Mark::NONE));
+            }
+            assert!(skipped > 0 || found.iter().all(Option::is_some));
+        }
+        assert_eq!(MarkTable::new(&bytes[..200]).runs(&runs).filter(Option::is_some).count(), 1);
     }
 }

@@ -4,30 +4,31 @@
 mod cache;
 mod cpu;
 mod mark;
+mod sync;
 mod zones;
 
 pub use cpu::Cpu;
 
 use crate::online::{Growth, Means};
-use crate::runs::{Place, Runs};
+use crate::runs::Runs;
 use crate::zone::Zone;
 use crate::zonelist::Zonelist;
 use crate::{Buddy, Error, Request, Statistics, Watermarks};
 use cache::Cache;
 use core::fmt;
-use core::sync::atomic::{AtomicU8, Ordering};
-use handoff::{PhysRange, SECTION_FRAMES, ZoneKind, ZoneState};
+use handoff::{PhysRange, RUNS, ZoneKind, ZoneState};
 use heapless::Vec;
-use mark::{CACHED_ZONES, Marks};
-use spin::Mutex;
+use mark::{CACHED_ZONES, MarkTable, Marks};
+use sync::{AtomicU8, Mutex};
 
 /// The front of a [`Buddy`] that up to `CPUS` CPUs use at the same time.
 ///
 /// It borrows the allocator; when it is dropped, all caches are emptied and the allocator is whole again.
 ///
 /// Every zone has its own lock. Every CPU has a cache of single frames and of
-/// huge pages (order 9), for requests that name neither address nor alignment nor low zones nor another node. It takes and gives 64
-/// frames, or 4 huge pages, at once. Everything else goes to the zones.
+/// huge pages (order 9), for requests that name neither address nor alignment nor low zones nor another node. It takes and gives 128
+/// frames, or 4 huge pages, at once, and takes up to twice as many where memory is in small blocks: CPUs that write to the same cache
+/// lines of `marks` would slow each other down. Everything else goes to the zones.
 ///
 /// A free is checked as in [`Buddy`], also when the block goes to a cache: a byte per frame says who has it, and of two CPUs
 /// that free the same block at the same moment one gets the error.
@@ -79,21 +80,13 @@ pub struct Shared<'b, 'a, const Z: usize, const CPUS: usize> {
     watermarks: &'b [Watermarks],
     zero: Option<fn(PhysRange)>,
     growth: Option<Growth<'a>>,
-    marks: Marks<'b>,
-    /// Marks there would be if every frame had one.
-    all_marks: usize,
-    zones: Vec<Locked<'b, 'a>, Z>,
-    slots: [Slot; CPUS],
+    /// The marks of each run; none where they are missing.
+    marks: Vec<Marks<'b>, RUNS>,
+    zones: Vec<Mutex<Guarded<'b, 'a>>, Z>,
+    slots: [Slot<'b>; CPUS],
 }
 
-/// A zone under its lock.
-struct Locked<'b, 'a> {
-    /// Where the zone's marks begin.
-    marks: usize,
-    lock: Mutex<Guarded<'b, 'a>>,
-}
-
-/// What the lock guards.
+/// What a zone's lock guards.
 struct Guarded<'b, 'a> {
     zone: &'b mut Zone<'a>,
     state: &'b mut ZoneState,
@@ -101,7 +94,7 @@ struct Guarded<'b, 'a> {
 
 /// A CPU's cache, in cache lines of its own; the processor fetches them in pairs.
 #[repr(align(128))]
-struct Slot(Mutex<Cache>);
+struct Slot<'b>(Mutex<Cache<'b>>);
 
 /// Whether a call may wait for a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,7 +107,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     /// Returns how many marks a [`Shared`] needs so that every frame can be in a cache.
     #[must_use]
     pub fn marks(&self) -> usize {
-        self.zones.iter().map(|zone| zone.pieces.len() * SECTION_FRAMES as usize).sum()
+        MarkTable::needed(self.runs())
     }
 }
 
@@ -122,22 +115,15 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
     /// Returns a front with empty caches. All CPUs are on the allocator's lowest node until [`set_node`](Self::set_node).
     ///
     /// `marks` has a byte for each frame that can be in a cache; what is in them does not matter. With fewer than
-    /// [`Buddy::marks`] the frames of the last zones are in no cache. Watermarks, distances and both functions are what the
-    /// allocator has now.
+    /// [`Buddy::marks`] the highest memory, and what is in the same zone, is in no cache. Watermarks, distances and both functions
+    /// are what the allocator has now.
     ///
     /// # Errors
     /// As [`set_node`](Self::set_node).
     pub fn new(buddy: &'b mut Buddy<'a, Z>, marks: &'b [AtomicU8]) -> Result<Self, Error> {
         let Buddy { zones, states, runs, zonelist, watermarks, zero, growth, .. } = buddy;
-        marks.iter().for_each(|mark| mark.store(0, Ordering::Relaxed));
-
-        let all_marks = zones.iter().map(|zone| zone.pieces.len() * SECTION_FRAMES as usize).sum();
-        let mut first = 0;
-        let locked = zones.iter_mut().zip(states).map(|(zone, state)| {
-            let marks = first;
-            first += zone.pieces.len() * SECTION_FRAMES as usize;
-            Locked { marks, lock: Mutex::new(Guarded { zone, state }) }
-        });
+        let marks = MarkTable::new(marks).runs(runs.as_slice()).map(|marks| marks.unwrap_or(Marks::NONE)).collect();
+        let locked = zones.iter_mut().zip(states).map(|(zone, state)| Mutex::new(Guarded { zone, state }));
         let shared = Self {
             zones: locked.collect(),
             runs,
@@ -145,26 +131,22 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
             watermarks,
             zero: *zero,
             growth: *growth,
-            marks: Marks(marks),
-            all_marks,
-            slots: [const { Slot(Mutex::new(Cache::EMPTY)) }; CPUS],
+            marks,
+            slots: core::array::from_fn(|_| Slot(Mutex::new(Cache::EMPTY))),
         };
         let lowest = shared.zonelist.nodes_from(None).next().unwrap_or(0);
         (0..CPUS).try_for_each(|cpu| shared.set_node(cpu, lowest))?;
         Ok(shared)
     }
 
-    /// Returns the place of a frame's mark.
-    #[inline]
-    fn mark_of(&self, place: Place) -> usize {
-        let first = self.zones.get(place.zone).map_or(usize::MAX >> 1, |zone| zone.marks);
-        first + place.piece as usize * SECTION_FRAMES as usize + place.frame as usize
+    /// Returns the marks of the run that a frame lies in.
+    fn marks(&self, pfn: u64) -> Marks<'b> {
+        self.runs.index(pfn).and_then(|run| self.marks.get(run).copied()).unwrap_or(Marks::NONE)
     }
 
-    /// Returns the place of a zone's last mark.
-    fn end_of_marks(&self, zone: usize) -> usize {
-        let next = self.zones.get(zone + 1).map_or(self.all_marks, |next| next.marks);
-        next.saturating_sub(1)
+    /// Returns the zones of each run, with the marks.
+    fn marked_runs(&self) -> impl Iterator<Item = (usize, Marks<'b>)> {
+        self.runs.as_slice().iter().map(|run| run.zone.into()).zip(self.marks.iter().copied())
     }
 
     /// Returns what a zone needs to get more maps.
@@ -184,13 +166,16 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
         let node = self.zonelist.nodes_from(Some(node)).next().unwrap_or(node);
         let of_node = |lowest: ZoneKind| {
             let zones = self.zonelist.candidates(Request::order(0).bind(node));
-            let marked = |zone: usize| zone < CACHED_ZONES && self.marks.has(self.end_of_marks(zone));
+            let has_marks = |zone| self.marked_runs().all(|(other, marks)| other != zone || marks.len() > 0);
+            let marked = |zone: usize| zone < CACHED_ZONES && has_marks(zone);
             let kept = zones.filter(move |zone| marked(*zone) && self.zonelist.kind_of(*zone) >= Some(lowest));
             kept.fold(0u64, |bits, zone| bits | 1 << zone)
         };
         // What old devices need is not hidden in caches, unless there is nothing else.
         let zones = Some(of_node(ZoneKind::DMA32)).filter(|zones| *zones != 0);
         (cache.node, cache.zones) = (node, zones.unwrap_or_else(|| of_node(ZoneKind::DMA)));
+        let runs = self.marked_runs().filter(|(zone, _)| *zone < CACHED_ZONES && cache.zones & 1 << zone != 0);
+        cache.marks = runs.map(|(_, marks)| marks).max_by_key(|marks| marks.len()).unwrap_or(Marks::NONE);
         Ok(())
     }
 
@@ -210,11 +195,11 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
     #[must_use]
     pub fn statistics(&self) -> (Statistics, u64) {
         let mut total = Statistics::default();
-        self.zones.iter().for_each(|zone| total += (&*zone.lock.lock().state).into());
+        self.zones.iter().for_each(|zone| total += (&*zone.lock().state).into());
         (total, self.slots.iter().map(|slot| slot.0.lock().frames()).sum())
     }
 
-    fn empty(&self, cache: &mut Cache) -> Result<(), Error> {
+    fn empty(&self, cache: &mut Cache<'_>) -> Result<(), Error> {
         self.give_back(cache, false, true)?;
         self.give_back(cache, true, true)
     }
@@ -234,7 +219,7 @@ impl<const Z: usize, const CPUS: usize> fmt::Debug for Shared<'_, '_, Z, CPUS> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::{FrameMap, Mode, Piece, Plan};
@@ -256,7 +241,7 @@ mod tests {
         let cached = shared.allocate_with(0, single).unwrap();
         let other = shared.allocate_with(0, pair).unwrap();
 
-        let locked = shared.zones[0].lock.lock();
+        let locked = shared.zones[0].lock();
         // The cache still gives and takes.
         let frame = shared.try_allocate_with(0, single).unwrap();
         shared.try_free(0, frame, 0).unwrap();
@@ -280,7 +265,7 @@ mod tests {
         shared.drain().unwrap();
         let (last, first) = blocks.split_last().unwrap();
         first.iter().for_each(|block| shared.try_free(0, *block, 0).unwrap());
-        let locked = shared.zones[0].lock.lock();
+        let locked = shared.zones[0].lock();
         assert_eq!(shared.try_free(0, *last, 0), Err(Error::Busy));
         drop(locked);
         shared.try_free(0, *last, 0).unwrap();

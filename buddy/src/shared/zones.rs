@@ -3,6 +3,7 @@
 
 use super::cache::{Cache, LARGE_BATCH, SMALL_BATCH};
 use super::mark::{CACHED_ORDERS, CACHED_ZONES, Mark};
+use super::sync::MutexGuard;
 use super::{Guarded, Patience, Shared};
 use crate::allocate::{Pass, above_mark, refusal};
 use crate::allocator::{pfn, physical, why_not};
@@ -11,12 +12,11 @@ use crate::free::check_place;
 use crate::map::Block;
 use crate::request::Content;
 use crate::rings::End;
-use crate::runs::Place;
 use crate::tree::Leaf;
 use crate::zone::{corrupt, smallest};
 use crate::{Error, Fault, Request, Statistics};
-use handoff::{NONE, PhysRange, SECTION_FRAMES};
-use spin::MutexGuard;
+use handoff::{NONE, PhysRange};
+use heapless::Vec;
 use x86_64::structures::paging::PhysFrame;
 
 impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
@@ -82,22 +82,25 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
     pub(super) fn free_in_zones(&self, frame: PhysFrame, order: u8, patience: Patience) -> Result<(), Error> {
         let pfn = pfn(frame);
         let place = check_place(self.runs, pfn, order)?;
-        let at = self.mark_of(place);
+        let marks = self.marks(pfn);
         loop {
-            let mark = self.marks.get(at);
+            let mark = marks.get(pfn);
             if mark.is_idle() {
                 return Err(Error::AlreadyFree { pfn, block: pfn, order: mark.order() });
             }
             if !mark.is_none() && mark.order() != order {
                 return Err(Error::WrongOrder { pfn, order, allocated: mark.order() });
             }
-            if !mark.is_none() && self.marks.claim(at, mark) {
-                return self.release(place, mark, patience);
+            if !mark.is_none() {
+                if marks.claim(pfn, mark.idled()) {
+                    return self.release(pfn, mark.idled(), patience);
+                }
+                continue;
             }
 
             let mut guarded = self.lock(place.zone, patience)?;
             // Under the lock no block gets a mark, so if there is none now the map says what is there.
-            if !self.marks.get(at).is_none() {
+            if !marks.get(pfn).is_none() {
                 continue;
             }
             let Guarded { zone, state } = &mut *guarded;
@@ -107,29 +110,32 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
     }
 
     /// Returns a claimed block to its zone.
-    pub(super) fn release(&self, place: Place, mark: Mark, patience: Patience) -> Result<(), Error> {
-        match self.lock(place.zone, patience) {
-            Ok(mut guarded) => self.release_locked(&mut guarded, place, 1, mark.order()),
+    pub(super) fn release(&self, pfn: u64, mark: Mark, patience: Patience) -> Result<(), Error> {
+        match self.lock(self.runs.place(pfn)?.zone, patience) {
+            Ok(mut guarded) => self.release_locked(&mut guarded, pfn, 1, mark.order()),
             Err(error) => {
-                self.marks.set(self.mark_of(place), mark.in_use());
+                self.marks(pfn).set(pfn, mark.in_use());
                 Err(error)
             }
         }
     }
 
     /// Returns idle blocks that follow one another to their zone, which is locked, in blocks as large as they make.
-    fn release_locked(&self, guarded: &mut Guarded<'b, 'a>, place: Place, count: u32, order: u8) -> Result<(), Error> {
-        let Guarded { zone, state } = guarded;
-        let (first, frames) = (self.mark_of(place), count << order);
-        (first..first + frames as usize).step_by(1 << order).for_each(|at| self.marks.set(at, Mark::NONE));
+    fn release_locked(&self, guarded: &mut Guarded<'b, 'a>, first: u64, count: u64, order: u8) -> Result<(), Error> {
+        let (Guarded { zone, state }, frames, marks) = (guarded, count << order, self.marks(first));
+        (first..first + frames).step_by(1 << order).for_each(|pfn| _ = marks.set(pfn, Mark::NONE));
+        let place = self.runs.place(first)?;
         let map = zone.pieces.get(place.piece as usize).map_or(NONE, |piece| piece.map());
-        zone.give(state, map, place.frame..place.frame + frames, End::First).map(|_| ())
+        if count == 1 {
+            return zone.release(state, map, place.frame, order);
+        }
+        zone.give(state, map, place.frame..place.frame + frames as u32, End::First).map(|_| ())
     }
 
     /// Puts a batch of blocks into a cache; fewer, or none, if the cache's zones have no more to give.
     ///
     /// Linux: `rmqueue_bulk` (6.1).
-    pub(super) fn refill(&self, cache: &mut Cache, large: bool, patience: Patience) -> Result<(), Error> {
+    pub(super) fn refill(&self, cache: &mut Cache<'_>, large: bool, patience: Patience) -> Result<(), Error> {
         let (order, batch) = (CACHED_ORDERS[usize::from(large)], if large { LARGE_BATCH } else { SMALL_BATCH });
         let request = Request::order(order).bind(cache.node);
         for zone in self.zonelist.candidates(request).filter(|zone| *zone < CACHED_ZONES) {
@@ -139,7 +145,7 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
             let Ok(mut guarded) = self.lock(zone, patience) else { continue };
             let Guarded { zone: own, state } = &mut *guarded;
             let marks = &self.watermarks[zone];
-            if !above_mark(state, marks, request, (batch as u64) << order, Some(marks.low)) {
+            if !above_mark(state, marks, request, (2 * batch as u64) << order, Some(marks.low)) {
                 continue;
             }
             if smallest(state, order).is_none()
@@ -147,45 +153,50 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
             {
                 continue;
             }
-            let mut blocks = [u64::MAX; SMALL_BATCH];
-            let mut room = blocks.iter_mut();
+            let mut blocks = Vec::<u64, { 2 * SMALL_BATCH }>::new();
             let mut result = Ok(());
-            let taken = own.take_many(state, order, batch, |pfn| match self.runs.place(pfn) {
-                Ok(place) if place.zone == zone => {
-                    self.marks.set(self.mark_of(place), Mark::idle(large));
-                    room.next().into_iter().for_each(|slot| *slot = pfn);
+            while blocks.len() < batch && result.is_ok() {
+                let Some(found) = smallest(state, order) else { break };
+                // Whole blocks, or a whole batch of a larger one: what is left of a block would share a line of marks with it.
+                let count = batch.min(1 << (found - order));
+                let taken = own.take_many(state, order, count, |pfn| match self.runs.place(pfn) {
+                    Ok(place) if place.zone == zone && self.marks(pfn).set(pfn, Mark::idle(large)) => {
+                        blocks.extend([pfn]);
+                    }
+                    // Damaged maps gave what is not the zone's.
+                    _ => result = Err(corrupt(pfn, Fault::Zone)),
+                });
+                match taken {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) => result = Err(error),
                 }
-                // Damaged maps gave what is not the zone's.
-                _ => result = Err(corrupt(pfn, Fault::Zone)),
-            });
+            }
             // The lowest on top, as it would come without a cache.
-            let blocks = blocks.iter().rev().copied().filter(|pfn| *pfn != u64::MAX);
-            blocks.for_each(|pfn| _ = cache.push(pfn, large));
-            result?;
-            if taken? > 0 {
-                return Ok(());
+            blocks.iter().rev().for_each(|pfn| _ = cache.push(*pfn, large));
+            if result.is_err() || !blocks.is_empty() {
+                return result;
             }
         }
         Ok(())
     }
 
     /// Returns a batch of a cache's blocks to their zones, or all. Linux: `free_pcppages_bulk` (6.1).
-    pub(super) fn give_back(&self, cache: &mut Cache, large: bool, all: bool) -> Result<(), Error> {
+    pub(super) fn give_back(&self, cache: &mut Cache<'_>, large: bool, all: bool) -> Result<(), Error> {
         let order = CACHED_ORDERS[usize::from(large)];
         let mut locked: Option<(usize, MutexGuard<'_, Guarded<'b, 'a>>)> = None;
         let mut result = Ok(());
         cache.take_oldest(large, all, |blocks| {
-            let section = |pfn: u64| pfn / SECTION_FRAMES;
-            let place = |pfn: u64| self.runs.place(pfn).map(|place| (place.zone, section(pfn)));
-            for run in blocks.chunk_by(|a, b| *b == a + (1 << order) && place(*a) == place(*b)) {
-                let Some(Ok(first)) = run.first().map(|pfn| self.runs.place(*pfn)) else { continue };
-                if locked.as_ref().is_none_or(|(current, _)| *current != first.zone) {
+            let piece = |pfn: u64| self.runs.place(pfn).map(|place| (place.zone, place.piece));
+            for run in blocks.chunk_by(|a, b| *b == a + (1 << order) && piece(*a) == piece(*b)) {
+                let Some((first, Ok(place))) = run.first().map(|pfn| (*pfn, self.runs.place(*pfn))) else { continue };
+                if locked.as_ref().is_none_or(|(current, _)| *current != place.zone) {
                     // Not two locks at once: another CPU may go the other way.
                     drop(locked.take());
-                    locked = self.zones.get(first.zone).map(|zone| (first.zone, zone.lock.lock()));
+                    locked = self.zones.get(place.zone).map(|zone| (place.zone, zone.lock()));
                 }
                 let Some((_, guarded)) = &mut locked else { continue };
-                result = result.and(self.release_locked(guarded, first, run.len() as u32, order));
+                result = result.and(self.release_locked(guarded, first, run.len() as u64, order));
             }
         });
         result
@@ -204,7 +215,7 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
     /// Returns the order of the allocated block that starts at `pfn`.
     pub(super) fn allocated_order(&self, pfn: u64) -> Result<u8, Error> {
         let place = self.runs.place(pfn)?;
-        let mark = self.marks.get(self.mark_of(place));
+        let mark = self.marks(pfn).get(pfn);
         if mark.is_idle() {
             return Err(Error::AlreadyFree { pfn, block: pfn, order: mark.order() });
         }
@@ -221,10 +232,9 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
     #[cold]
     fn in_cache(&self, error: Error) -> Error {
         match error {
-            Error::InUse { pfn, block, order } => match self.runs.place(block) {
-                Ok(place) if self.marks.get(self.mark_of(place)).is_idle() => Error::AlreadyFree { pfn, block, order },
-                _ => error,
-            },
+            Error::InUse { pfn, block, order } if self.marks(block).get(block).is_idle() => {
+                Error::AlreadyFree { pfn, block, order }
+            }
             _ => error,
         }
     }
@@ -233,8 +243,8 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
     fn lock(&self, zone: usize, patience: Patience) -> Result<MutexGuard<'_, Guarded<'b, 'a>>, Error> {
         let zone = self.zones.get(zone).ok_or(Error::Capacity { capacity: Z })?;
         match patience {
-            Patience::Wait => Ok(zone.lock.lock()),
-            Patience::Never => zone.lock.try_lock().ok_or(Error::Busy),
+            Patience::Wait => Ok(zone.lock()),
+            Patience::Never => zone.try_lock().ok_or(Error::Busy),
         }
     }
 }
