@@ -2,7 +2,7 @@
 //! `cargo xtask test`: on the host, then in QEMU.
 
 use crate::arguments::TestArgs;
-use crate::cargo::Cargo;
+use crate::cargo::{Cargo, target_directory};
 use crate::ci::{LIBRARIES, OWN_FEATURES};
 use crate::install::{self, Tool};
 use crate::progress::{skipped, timed};
@@ -29,7 +29,15 @@ fn host() -> Result<()> {
     for (library, features) in OWN_FEATURES {
         Cargo::new("test").package(library).features(features).run()?;
     }
-    Cargo::new("test").arg("--lib").packages(LIBRARIES).run()
+    Cargo::new("test").arg("--lib").packages(LIBRARIES).run()?;
+    models()
+}
+
+/// The allocator's front for several CPUs, in every order in which two of them can meet. What loom watches is built apart.
+fn models() -> Result<()> {
+    let cargo = Cargo::new("test").package("bootmem-buddy").features(&["spin"]).arg("--lib").arg("shared::models");
+    let directory = target_directory().join("loom").display().to_string();
+    cargo.arg("--target-dir").arg(directory).env("RUSTFLAGS", "--cfg loom").run()
 }
 
 /// The tests that boot the image. Few at a time: each runs a machine.

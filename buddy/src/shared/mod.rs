@@ -4,6 +4,8 @@
 mod cache;
 mod cpu;
 mod mark;
+#[cfg(all(test, loom))]
+mod models;
 mod sync;
 mod zones;
 
