@@ -11,6 +11,7 @@ mod compute;
 mod facts;
 mod found;
 mod hash_tables;
+mod image;
 mod live;
 mod lost;
 mod map;

@@ -3,10 +3,11 @@
 
 use super::claims::{Claims, last};
 use super::facts::Facts;
+use super::image::{FIRST_TABLES, gaps};
 use super::proc::memory_kind;
 use super::share::Share;
 use crate::dmesg::{self, Event};
-use handoff::{Affinity, Firmware, Image, MemoryKind, Owner, PhysRange, RawEntry, Rules};
+use handoff::{Affinity, FRAME_BYTES, Firmware, Image, MemoryKind, Owner, PhysRange, RawEntry, Rules};
 use memmap::SparseModel;
 
 /// All that decides how memory is given out.
@@ -147,7 +148,7 @@ fn image(facts: &Facts<'_>, claims: Option<&Claims>) -> Option<PhysRange> {
     claimed
         .map(|(range, _)| range)
         .max_by_key(|range| range.size())
-        .or_else(|| PhysRange::new(start?, end?))
+        .or_else(|| PhysRange::new(start?, end?.checked_next_multiple_of(FRAME_BYTES)?.checked_add(FIRST_TABLES)?))
         .or_else(|| usual_image(facts))
 }
 
@@ -170,7 +171,7 @@ fn model(facts: &Facts<'_>) -> SparseModel {
 
 fn per_cpu(facts: &Facts<'_>) -> u64 {
     let of = |event: &Event<'_>| match *event {
-        Event::PerCpu { pages, .. } => Some(pages.saturating_mul(handoff::FRAME_BYTES)),
+        Event::PerCpu { pages, .. } => Some(pages.saturating_mul(FRAME_BYTES)),
         _ => None,
     };
     let unit = facts.entries.iter().find_map(|e| of(&e.event)).unwrap_or(256 << 10);
@@ -184,7 +185,7 @@ fn per_cpu(facts: &Facts<'_>) -> u64 {
 /// Returns where the kernel's image would lie without a word of it: at 16 MiB, with the sizes that the log tells.
 fn usual_image(facts: &Facts<'_>) -> Option<PhysRange> {
     let parts = dmesg::kernel_parts(&facts.sum.as_ref()?.evidence.text)?;
-    let bytes: u64 = parts.iter().map(|(_, bytes)| *bytes).sum();
-    let gaps: u64 = facts.freed.iter().filter(|f| f.what.ends_with(" gap)")).map(|f| f.bytes).sum();
-    PhysRange::from_size(16 << 20, bytes.saturating_add(gaps).next_multiple_of(handoff::FRAME_BYTES))
+    let bytes = parts.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add);
+    let whole = bytes.saturating_add(gaps(facts, bytes)).checked_next_multiple_of(FRAME_BYTES)?;
+    PhysRange::from_size(16 << 20, whole.checked_add(FIRST_TABLES)?)
 }

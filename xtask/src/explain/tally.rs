@@ -3,6 +3,7 @@
 
 use super::claims::{Claims, LOW_BYTES, last};
 use super::facts::{Facts, file, log};
+use super::image::{FIRST_TABLES, gaps};
 use super::lost::size;
 use super::model::{Evidence, Part};
 use super::record::IOMEM;
@@ -83,17 +84,20 @@ impl Tally {
         if let Some((start, area)) = start.zip(areas.iter().max_by_key(|a| a.range.end())) {
             let evidence = file(IOMEM.name, area.line, &facts.record.iomem);
             self.add(Share::KernelImage, "kernel image", area.range.end() - start, Some(evidence));
-            return;
+            return self.add(Share::KernelImage, "first page tables", FIRST_TABLES, None);
         }
         let parts = facts.sum.as_ref().and_then(|sum| Some((dmesg::kernel_parts(&sum.evidence.text)?, sum)));
         if let Some((parts, sum)) = parts {
             for (name, bytes) in parts {
                 self.add(Share::KernelImage, name, bytes, Some(sum.evidence.clone()));
             }
-            // Gaps are freed later, so that they must have been part of it.
-            for freed in facts.freed.iter().filter(|f| f.what.ends_with(" gap)") || f.what.ends_with("decrypted")) {
-                self.add(Share::KernelImage, "gaps", freed.bytes, Some(freed.evidence.clone()));
-            }
+            self.add(
+                Share::KernelImage,
+                "gaps",
+                gaps(facts, parts.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add)),
+                None,
+            );
+            self.add(Share::KernelImage, "first page tables", FIRST_TABLES, None);
         }
     }
 
