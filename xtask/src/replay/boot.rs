@@ -153,6 +153,15 @@ impl<'a> Boot<'a> {
         self.events().any(|e| matches!(e, Event::Panic(_)))
     }
 
+    /// Returns whether there is a line that Linux prints behind the sum of memory, from 6.8 on.
+    pub(super) fn goes_on_behind_memory(&self) -> bool {
+        self.entries().iter().any(|e| match e.event {
+            Event::Freed { .. } => !e.text.contains("SMP alternatives"),
+            Event::RamBuffer { .. } => true,
+            _ => false,
+        })
+    }
+
     pub(super) fn has_parameter(&self, wanted: &str) -> bool {
         parameters(&self.command_line).any(|(name, _)| name == wanted)
     }

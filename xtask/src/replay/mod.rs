@@ -160,6 +160,8 @@ fn replay_boot(name: String, capture: &Capture, log: &Log<'_>) -> Report {
     }
     if !boot.reached_handover() {
         report.forget_missing_from(boot.last_entry_line());
+    } else if report.is_missing_behind(log.last_line) {
+        report.cannot_use("it ends within lines that belong together: it is cut off (what is there was compared)");
     }
     if boot.is_cut_off() {
         report.cannot_use(
@@ -232,6 +234,10 @@ fn compare_totals(boot: &Boot<'_>, memory: &[Region], pages: Option<u64>, report
         if boot.reached_handover() && !boot.panicked() {
             let at = boot.entries().iter().position(|e| e.event == Event::SlabUp);
             let before_6_8 = boot.rules < handoff::Rules::V6_12;
+            if !before_6_8 && !boot.goes_on_behind_memory() {
+                return report
+                    .cannot_use("it ends before memory is summed up: it is cut off (what is there was compared)");
+            }
             let line = at.filter(|_| before_6_8).map_or(boot.log.last_line, |at| boot.entries()[at].line);
             report.missing(Fact::Totals, at.map_or(0, |at| boot.line_before(at)), line, "Memory: ...K/...K available");
         }

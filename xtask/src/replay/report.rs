@@ -233,6 +233,13 @@ impl Report {
         self.mismatches.retain(|m| m.got.is_some() || !m.file.is_empty() || m.line < line);
     }
 
+    /// Forgets what is missing behind the last line; returns whether there was any.
+    pub(super) fn is_missing_behind(&mut self, last_line: usize) -> bool {
+        let before = self.mismatches.len();
+        self.mismatches.retain(|m| m.got.is_some() || !m.file.is_empty() || m.after < last_line);
+        self.mismatches.len() < before
+    }
+
     pub(super) fn finish(mut self) -> Self {
         self.mismatches.sort_by_key(|m| (m.file, m.line));
         if self.counts.values().sum::<usize>() == 0 && self.mismatches.is_empty() {

@@ -127,6 +127,14 @@ fn a_log_that_is_cut_off_is_not_equal() {
         let reports = replay(&Capture::from_log("cut", text[..cut].to_owned()));
         assert!(reports.iter().all(|r| r.verdict() == Verdict::Unusable), "cut after {cut} bytes: {}", reports[0]);
     }
+    // Newer kernels sum memory up late, and tell of their buffers even later.
+    let capture = log_alone("numa2-4g-c612");
+    let lines = lines_of(&capture);
+    let at = |start| lines.iter().position(|line| text_of(line).starts_with(start)).unwrap();
+    for cut in [at("SLUB: HWalign") + 1, at("Memory: "), at("e820: reserve RAM buffer") + 1] {
+        let report = one(&with_log(&capture, &lines[..cut]));
+        assert!(why(&report).contains("cut off"), "cut after {cut} lines: {report}");
+    }
     // The first lines are lost when the kernel's buffer is too small.
     let later = text.find("MEMBLOCK").unwrap();
     assert_eq!(one(&Capture::from_log("late", text[later..].to_owned())).verdict(), Verdict::Unusable);
