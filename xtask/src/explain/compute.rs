@@ -45,7 +45,8 @@ pub(super) fn compute(setting: &Setting) -> Result<Computed, String> {
     let map =
         e820::Sanitize::run(&command_line, setting.firmware.clone(), &mut machine).map_err(|e| format!("e820: {e}"))?;
     let mut nodes = map.clone();
-    if let Some(made_up) = crate::replay::made_up(&command_line, &map, setting.rules) {
+    let made_up = crate::replay::made_up(&command_line, &map, setting.rules);
+    if let Some(made_up) = made_up.filter(|_| setting.makes_up_nodes) {
         nodes.affinity.clear();
         nodes.affinity.extend_from_slice(&made_up).map_err(|_| "numa=fake= makes more nodes than our crates take")?;
     }

@@ -20,6 +20,8 @@ pub(super) struct Setting {
     pub(super) boot_services: Vec<PhysRange>,
     /// Whether they are given back.
     pub(super) services_end: bool,
+    /// Whether the kernel is built to follow `numa=fake=`, as far as is known.
+    pub(super) makes_up_nodes: bool,
     /// Memory that allocations go to first.
     pub(super) mirrored: Vec<PhysRange>,
     /// The sizes of this kernel's tables around the descriptors.
@@ -77,6 +79,8 @@ impl Setting {
             command_line: facts.command_line.clone(),
             rules: facts.rules,
             boot_services: of_share(Share::BootServices).map(|(range, _)| range).collect(),
+            makes_up_nodes: !facts.command_line.contains("numa=fake=")
+                || facts.entries.iter().any(|e| matches!(e.event, Event::EmulatedNode { .. })),
             mirrored: mirrored(facts),
             model: model(facts),
             services_end: facts.freed.iter().any(|f| f.what == "EFI boot services"),

@@ -7,7 +7,7 @@ use super::boot::{Boot, is_setup_arch};
 use super::report::{Fact, Report};
 use super::table::Outcome;
 use crate::dmesg::{Entry, Event, Request};
-use handoff::{FRAME_BYTES, PhysRange};
+use handoff::{FRAME_BYTES, PhysRange, Rules};
 
 /// What a caller asks for; `None` where that differs from call to call.
 struct Convention {
@@ -78,6 +78,8 @@ pub(super) fn check(boot: &Boot<'_>, map: &Outcome, memory: &[PhysRange], report
         } else if is("alloc_low_pages") {
             let (from, max) = mapping.window(from, max);
             asks(entry, request, PAGE, Some(from), Some(max))
+        } else if is("numa_alloc_distance") && boot.rules >= Rules::V6_12 {
+            asks(entry, request, PAGE, START, LIMIT)
         } else if is("numa_alloc_distance") || is_setup_arch(caller) && boot.is_for_ramdisk(entry) {
             asks(entry, request, PAGE, START, Some(mapped))
         } else if is("swiotlb_init_remap") {
