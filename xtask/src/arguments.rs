@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each verb of the command line takes.
 
-use crate::explain;
+use crate::explain::amount;
 use crate::guest::{Firmware, MachineType};
 use crate::memory_size::MemorySize;
 use crate::misbehave::Misbehave;
@@ -111,7 +111,7 @@ pub(crate) struct ExplainArgs {
     #[arg(value_name = "PATH|-|ADDRESS|TERM")]
     pub(crate) what: Vec<String>,
     #[command(flatten)]
-    pub(crate) what_if: explain::WhatIf,
+    pub(crate) what_if: WhatIf,
     /// Write the answer for programs to FILE, or to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     pub(crate) json: Option<PathBuf>,
@@ -124,6 +124,32 @@ pub(crate) struct ExplainArgs {
     /// When to use colours
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
     pub(crate) color: Colour,
+}
+
+/// What to change, on paper only.
+#[derive(Debug, Default, Args)]
+pub(crate) struct WhatIf {
+    /// What if there were so much memory, e.g. 64G?
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "What if")]
+    pub(crate) memory: Option<u64>,
+    /// What if crashkernel= were this, e.g. 512M,high? Empty for none
+    #[arg(long, value_name = "VALUE", help_heading = "What if")]
+    pub(crate) crashkernel: Option<String>,
+    /// What if the command line had this too?
+    #[arg(long, value_name = "CMDLINE", allow_hyphen_values = true, help_heading = "What if")]
+    pub(crate) append: Option<String>,
+    /// What if a page descriptor had so many bytes instead of 64?
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=4096), help_heading = "What if")]
+    pub(crate) descriptor: Option<u64>,
+    /// What if descriptors were made only where memory is used?
+    #[arg(long, help_heading = "What if")]
+    pub(crate) lazy: bool,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    amount::parse(text)
+        .filter(|bytes| *bytes >= 1 << 20)
+        .ok_or_else(|| "expected a size from 1M on, e.g. 64G".to_owned())
 }
 
 /// When to use colours.

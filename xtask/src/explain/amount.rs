@@ -30,7 +30,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// Reads a size or an address: decimal or hexadecimal with `0x`, with a unit such as `M` or `GiB`.
-pub(super) fn parse(text: &str) -> Option<u64> {
+pub(crate) fn parse(text: &str) -> Option<u64> {
     let number = text.trim();
     let number = number.strip_suffix("iB").or_else(|| number.strip_suffix('B')).unwrap_or(number);
     // A leading zero does not make it octal, as it would on the command line of the kernel.

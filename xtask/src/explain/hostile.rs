@@ -4,7 +4,8 @@
 use super::model::{Explanation, SourceState};
 use super::record::Record;
 use super::recorded::{adds_up, fixture};
-use super::{WhatIf, explain, picture, terminal};
+use super::{explain, picture, terminal};
+use crate::arguments::WhatIf;
 use proptest::prelude::*;
 
 /// Explains a record, checks what must hold for any, and draws it in every form.

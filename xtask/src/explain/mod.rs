@@ -5,7 +5,7 @@
 //! hand-over; [`model`] is the answer, and what the rest turns into text.
 
 mod advice;
-mod amount;
+pub(crate) mod amount;
 mod claims;
 mod compute;
 mod facts;
@@ -37,7 +37,7 @@ mod hostile;
 #[cfg(test)]
 mod recorded;
 
-use crate::arguments::ExplainArgs;
+use crate::arguments::{ExplainArgs, WhatIf};
 use anyhow::{Context as _, Result, bail};
 use claims::Claims;
 use compute::compute;
@@ -49,7 +49,6 @@ use setting::Setting;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use tally::Tally;
-pub(crate) use what_if::WhatIf;
 
 /// Explains what the arguments name, or this machine, and returns the exit status.
 pub(crate) fn run(args: &ExplainArgs) -> Result<u8> {

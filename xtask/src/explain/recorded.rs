@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Recorded boots of Linux: the fixtures of this crate, and with `BOOTMEM_ORACLE` all there are.
 
+use super::explain;
 use super::model::{Figure, Line, LineKind, Owner, SourceState};
 use super::record::Record;
-use super::{WhatIf, explain};
+use crate::arguments::WhatIf;
 use std::path::{Path, PathBuf};
 
 /// Returns the folders of the fixtures, or of all captures.

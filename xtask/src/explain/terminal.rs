@@ -299,8 +299,9 @@ fn clipped(text: &mut String, line: &str, width: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::WhatIf;
+    use crate::explain::explain;
     use crate::explain::recorded::fixture;
-    use crate::explain::{WhatIf, explain};
 
     /// Only quoted lines to type may be wider than the terminal.
     #[test]
