@@ -24,6 +24,13 @@ pub(crate) fn target_directory() -> PathBuf {
     workspace().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
+/// Returns the directory of the images that are kept, which is made if it is not there.
+pub(crate) fn image_directory() -> Result<PathBuf> {
+    let directory = target_directory().join("image");
+    fs_err::create_dir_all(&directory)?;
+    Ok(directory)
+}
+
 /// Returns the directories of the crates that cargo downloaded; one with a blank in it could not be passed on.
 fn registries() -> impl Iterator<Item = PathBuf> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));

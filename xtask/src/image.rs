@@ -2,12 +2,12 @@
 //! `cargo xtask image`: build the bootable ISO.
 
 use crate::arguments::ImageArgs;
-use crate::cargo::target_directory;
+use crate::cargo::image_directory;
 use crate::install::{self, Tool};
 use crate::programs::{self, Program};
 use crate::{iso, progress};
 use anyhow::Result;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tempfile::TempDir;
 
 /// Builds `target/image/bootmem.iso`.
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &ImageArgs) -> Result<()> {
     install::ensure(Tool::IMAGE, args.no_install)?;
     let programs = programs::build(args)?;
     let work = work_directory()?;
-    let iso = directory()?.join("bootmem.iso");
+    let iso = image_directory()?.join("bootmem.iso");
     pack(args, &programs, work.path(), &iso)?;
     progress::step("Finished", format_args!("{}: write it to a USB stick or boot it in a machine", iso.display()));
     Ok(())
@@ -34,14 +34,7 @@ pub(crate) fn command_line(args: &ImageArgs) -> String {
     }
 }
 
-/// Returns the directory of what is kept.
-pub(crate) fn directory() -> Result<PathBuf> {
-    let directory = target_directory().join("image");
-    fs_err::create_dir_all(&directory)?;
-    Ok(directory)
-}
-
 /// Returns a directory of our own, so that runs do not disturb each other; removed at the end.
 pub(crate) fn work_directory() -> Result<TempDir> {
-    Ok(tempfile::Builder::new().prefix("run-").tempdir_in(directory()?)?)
+    Ok(tempfile::Builder::new().prefix("run-").tempdir_in(image_directory()?)?)
 }

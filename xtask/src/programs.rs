@@ -2,10 +2,10 @@
 //! The programs of an image, built and stripped.
 
 use crate::arguments::ImageArgs;
-use crate::cargo::{Artifact, Cargo, workspace};
+use crate::cargo::{Artifact, Cargo, image_directory, workspace};
 use crate::manifest::{Manifest, Source};
 use crate::misbehave::Misbehave;
-use crate::{elf, image, progress};
+use crate::{elf, progress};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use handoff::StageId;
 use std::collections::BTreeSet;
@@ -41,7 +41,7 @@ pub(crate) fn build(args: &ImageArgs) -> Result<Vec<Program>> {
     let path = args.manifest.clone().unwrap_or_else(|| workspace().join("boot/image.toml"));
     let mut manifest = Manifest::read(&path)?;
     // Boot is built in several ways, to the same place: nobody else may build until the programs are read.
-    let lock = fs_err::File::create(image::directory()?.join("build.lock"))?;
+    let lock = fs_err::File::create(image_directory()?.join("build.lock"))?;
     lock.file().lock()?;
     let mut built = compile(&manifest, features(args))?;
     if let Some(misbehave) = args.misbehave.as_ref().filter(|misbehave| misbehave.stage != BOOT) {

@@ -3,6 +3,7 @@
 
 use crate::arguments::QemuArgs;
 use crate::capacity;
+use crate::cargo::image_directory;
 use crate::console::Console;
 use crate::decode::Tables;
 use crate::explain::own_boot::{self, Pictures};
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &QemuArgs) -> Result<Outcome> {
     if !console.spoke && outcome != Outcome::QemuRefused {
         show_serial(&serial)?;
     }
-    let _ = fs_err::copy(&serial, image::directory()?.join("serial.txt"));
+    let _ = fs_err::copy(&serial, image_directory()?.join("serial.txt"));
     if let Some(file) = &args.json {
         let boot = json!({
             "memory": args.memory.0, "machine": args.machine.to_string(), "firmware": format!("{:?}", args.firmware()),
