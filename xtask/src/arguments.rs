@@ -174,7 +174,7 @@ impl From<Colour> for anstream::ColorChoice {
 pub(crate) struct BenchArgs {
     /// Only benches with this in their names
     pub(crate) filter: Option<String>,
-    /// Write the figures to this file
+    /// Write the figures to this file [default: bench.json in the target directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }

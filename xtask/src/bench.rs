@@ -2,7 +2,8 @@
 //! `cargo xtask bench`: our benches, side by side with their peers, as one table and as JSON.
 
 use crate::arguments::BenchArgs;
-use crate::cargo::Cargo;
+use crate::cargo::{Cargo, target_directory};
+use crate::progress::step;
 use anyhow::{Result, ensure};
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -35,18 +36,27 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     ensure!(!figures.is_empty(), "no bench has that name");
     relate(&mut figures);
     println!("{}", table(&figures));
-    if let Some(path) = &args.json {
-        fs_err::write(path, serde_json::to_string_pretty(&figures)? + "\n")?;
-    }
+    let path = args.json.clone().unwrap_or_else(|| target_directory().join("bench.json"));
+    fs_err::write(&path, serde_json::to_string_pretty(&figures)? + "\n")?;
+    step("Written", path.display());
     Ok(())
 }
 
 /// Reads divan's tree: a level of it is three columns wide, and its leaves have times.
 fn read(package: &'static str, text: &str) -> Vec<Figure> {
     let mut path: Vec<String> = Vec::new();
-    let mut figures = Vec::new();
+    let mut figures: Vec<Figure> = Vec::new();
     for line in text.lines() {
-        let Some((indent, rest)) = line.split_once("├─ ").or_else(|| line.split_once("╰─ ")) else { continue };
+        let Some((indent, rest)) = line.split_once("├─ ").or_else(|| line.split_once("╰─ ")) else {
+            // Below a time may be how many items of a call are done in a second.
+            let columns: Vec<_> = line.trim_matches(['│', ' ']).split('│').map(str::trim).collect();
+            if let ([fastest, _, median, ..], Some(figure)) = (&columns[..], figures.last_mut())
+                && let (Some(fastest_ns), Some(median_ns)) = (nanoseconds_of_item(fastest), nanoseconds_of_item(median))
+            {
+                (figure.fastest_ns, figure.median_ns) = (fastest_ns, median_ns);
+            }
+            continue;
+        };
         let (head, median) = match rest.split('│').collect::<Vec<_>>()[..] {
             [head, _, median, ..] => (head, median.trim()),
             _ => (rest, ""),
@@ -60,12 +70,13 @@ fn read(package: &'static str, text: &str) -> Vec<Figure> {
         {
             let is_number = |name: &&String| name.parse::<u64>().is_ok();
             let argument = others.iter().find(is_number).cloned();
-            let subject = others.iter().find(|name| !is_number(name)).cloned().unwrap_or_default();
+            // A type by its name, without its parameters.
+            let subject = others.iter().find(|name| !is_number(name)).and_then(|name| name.split('<').next());
             figures.push(Figure {
                 package,
                 bench: bench.clone(),
                 argument,
-                subject,
+                subject: subject.unwrap_or_default().to_owned(),
                 fastest_ns,
                 median_ns,
                 ratio: 1.0,
@@ -88,9 +99,24 @@ fn nanoseconds(text: &str) -> Option<f64> {
     number.parse::<f64>().ok().map(|number| number * unit)
 }
 
-/// Relates each figure to that of our crate, the name of which is the same in all benches.
+fn nanoseconds_of_item(text: &str) -> Option<f64> {
+    let (number, unit) = text.split_once(' ')?;
+    let per_second = match unit {
+        "item/s" => 1.0,
+        "Kitem/s" => 1e3,
+        "Mitem/s" => 1e6,
+        "Gitem/s" => 1e9,
+        _ => return None,
+    };
+    number.parse::<f64>().ok().map(|number| 1e9 / (number * per_second))
+}
+
+/// Relates each figure to that of our crate, which has the same name in all benches.
 fn relate(figures: &mut [Figure]) {
-    let is_ours = |figure: &&Figure| figure.subject.starts_with("Ours") || figure.subject == "plain";
+    let number = |figure: &Figure| figure.argument.as_ref().and_then(|text| text.parse::<u64>().ok());
+    figures.sort_by_key(|figure| (figure.package, figure.bench.clone(), number(figure)));
+
+    let is_ours = |figure: &&Figure| figure.subject.starts_with("Ours");
     let ours: Vec<_> = figures.iter().filter(is_ours).cloned().collect();
     for figure in figures {
         let same = |ours: &&Figure| (&ours.bench, &ours.argument) == (&figure.bench, &figure.argument);
@@ -135,8 +161,8 @@ mod tests {
 Timer precision: 20 ns
 regions            fastest       │ slowest       │ median        │ mean          │ samples │ iters
 ├─ pair                          │               │               │               │         │
-│  ├─ plain        10 ns         │ 12 ns         │ 11 ns         │ 11 ns         │ 20      │ 20
-│  │               12.4 Mitem/s  │ 10.21 Mitem/s │ 11.78 Mitem/s │ 11.56 Mitem/s │         │
+│  ├─ Ours<'_>     10 ns         │ 12 ns         │ 11 ns         │ 11 ns         │ 20      │ 20
+│  │               200 Mitem/s   │ 10.21 Mitem/s │ 100 Mitem/s   │ 11.56 Mitem/s │         │
 │  ╰─ peer         20 ns         │ 22 ns         │ 21 ns         │ 21 ns         │ 20      │ 20
 ╰─ reserve                       │               │               │               │         │
    ├─ Blaze                      │               │               │               │         │
@@ -153,10 +179,10 @@ regions            fastest       │ slowest       │ median        │ mean   
         assert_eq!(
             found,
             [
-                ("pair", None, "plain", 10.0, 11.0, 1.0),
-                ("pair", None, "peer", 20.0, 21.0, 2.0),
+                ("pair", None, "Ours", 5.0, 10.0, 1.0),
+                ("pair", None, "peer", 20.0, 21.0, 4.0),
                 ("reserve", Some("24"), "Blaze", 1500.0, 2000.0, 3.0),
-                ("reserve", Some("24"), "Ours<16384>", 500.0, 630.7, 1.0),
+                ("reserve", Some("24"), "Ours", 500.0, 630.7, 1.0),
             ]
         );
     }
