@@ -268,6 +268,18 @@ fn freed(entries: &[Entry<'_>], handover: Option<usize>) -> Vec<Freed> {
     late.filter_map(freed).collect()
 }
 
+/// Returns the bytes of pages of 1 GiB that were taken before the page allocator was there.
+fn gigantic_bytes(entries: &[Entry<'_>]) -> u64 {
+    entries.iter().map(|entry| gigantic(&entry.event)).fold(0, u64::saturating_add)
+}
+
+/// Returns the bytes of the pages that a line tells of, if they are of 1 GiB.
+pub(super) fn gigantic(event: &Event<'_>) -> u64 {
+    let Event::HugePages { size, count } = event else { return 0 };
+    let gib = size.strip_suffix(" GiB").and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0);
+    (gib as u64).saturating_mul(1 << 30).saturating_mul(*count)
+}
+
 /// Returns the name of a function without the offset in it.
 pub(super) fn function(caller: &str) -> &str {
     caller.split('+').next().unwrap_or(caller)
@@ -279,8 +291,14 @@ fn sum(entries: &[Entry<'_>], rules: Rules, freed: &[Freed]) -> Option<Sum> {
         // From 6.8 on the line comes late, when some memory is freed already.
         let before = freed.iter().filter(|f| rules >= Rules::V6_12 && f.evidence.line < Some(entry.line));
         let before = before.map(|f| f.bytes).fold(0, u64::saturating_add);
+        // Gigantic pages are counted by then as well.
+        let gigantic = if rules >= Rules::V6_12 { gigantic_bytes(entries) } else { 0 };
         let kib = |kib: u64| kib.saturating_mul(1024);
-        let handed_over = kib(present).checked_sub(kib(reserved))?.checked_sub(kib(cma))?.checked_sub(before)?;
+        let handed_over = kib(present)
+            .checked_sub(kib(reserved))?
+            .checked_sub(kib(cma))?
+            .checked_sub(before)?
+            .checked_sub(gigantic)?;
         Some(Sum { present: kib(present), handed_over, evidence: log(entry) })
     })
 }

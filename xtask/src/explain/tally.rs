@@ -2,7 +2,7 @@
 //! How many bytes each share has: to the byte from the claims, or as far as a log without `memblock=debug` tells.
 
 use super::claims::{Claims, LOW_BYTES, last};
-use super::facts::{Facts, file, log};
+use super::facts::{Facts, file, gigantic, log};
 use super::image::{FIRST_TABLES, gaps};
 use super::lost::size;
 use super::model::{Evidence, Part};
@@ -152,12 +152,7 @@ impl Tally {
                 Event::FreedBootServices { kib } => {
                     self.add(Share::BootServices, "held until freed", kib.saturating_mul(1024), evidence);
                 }
-                Event::HugePages { size, count } => {
-                    if let Some(gib) = size.strip_suffix(" GiB").and_then(|n| n.parse::<f64>().ok()) {
-                        let bytes = (gib as u64).saturating_mul(1 << 30).saturating_mul(count);
-                        self.add(Share::HugePages, size, bytes, evidence);
-                    }
-                }
+                Event::HugePages { size, .. } => self.add(Share::HugePages, size, gigantic(&entry.event), evidence),
                 Event::Cma { mib, .. } => self.add(Share::Cma, "areas", mib.saturating_mul(1 << 20), evidence),
                 _ => {}
             }
@@ -168,9 +163,9 @@ impl Tally {
     fn forced_swiotlb(&mut self, facts: &Facts<'_>) {
         let value = parameters(&facts.command_line).filter(|(name, _)| *name == "swiotlb").last().and_then(|p| p.1);
         let told = facts.entries.iter().any(|e| matches!(e.event, Event::IoTlb { .. }));
-        if let Some(slots) = value.filter(|value| !told && value.ends_with(",force")) {
-            let (slots, _) = strtoull(slots.as_bytes());
-            self.add(Share::Swiotlb, "bounce buffers", slots.saturating_mul(2048), facts.parameter(&["swiotlb"]));
+        if let Some(value) = value.filter(|value| !told && value.split(',').any(|word| word == "force")) {
+            let bytes = Some(strtoull(value.as_bytes()).0.saturating_mul(2048)).filter(|bytes| *bytes > 0);
+            self.add(Share::Swiotlb, "bounce buffers", bytes.unwrap_or(64 << 20), facts.parameter(&["swiotlb"]));
         }
     }
 
