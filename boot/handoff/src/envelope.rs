@@ -24,7 +24,7 @@ pub fn crc32(bytes: &[u8]) -> u32 {
 ///
 /// postcard is positional: any change of the struct must raise [`VERSION`](Self::VERSION).
 pub trait Handoff: Serialize + DeserializeOwned {
-    /// The edge of the chain, 0 to 5.
+    /// The edge of the chain, 0 to 6.
     const EDGE: u8;
     /// The version of the struct.
     const VERSION: u16;
@@ -144,16 +144,23 @@ pub fn encode<H: Handoff>(value: &H, buffer: &mut [u8]) -> Result<usize, EncodeE
     const { assert!(H::MAX_BYTES <= EXCHANGE_BYTES, "the largest hand-off must fit the exchange buffer") };
     value.validate().map_err(|rule| EncodeError::Invalid { rule })?;
 
-    let len = buffer.len();
-    let (header, payload) = buffer.split_at_mut_checked(HEADER_BYTES).ok_or(EncodeError::Buffer { len })?;
-    let used = postcard::to_slice_crc32(value, payload, CRC.digest()).map_err(|_| EncodeError::Buffer { len })?.len();
+    let error = EncodeError::Buffer { len: buffer.len() };
+    let used = postcard::to_slice(value, buffer.get_mut(HEADER_BYTES..).ok_or(error)?).map_err(|_| error)?.len();
+    close(buffer, used, H::EDGE, H::VERSION).ok_or(error)
+}
+
+/// Puts the envelope of an edge and a version around so many bytes; returns the size of all.
+fn close(buffer: &mut [u8], used: usize, edge: u8, version: u16) -> Option<usize> {
+    let (header, payload) = buffer.split_at_mut_checked(HEADER_BYTES)?;
+    let (body, behind) = payload.split_at_mut_checked(used)?;
+    behind.get_mut(..4)?.copy_from_slice(&crc32(body).to_le_bytes());
 
     header[0..4].copy_from_slice(&MAGIC);
-    header[4..6].copy_from_slice(&H::VERSION.to_le_bytes());
-    header[6] = H::EDGE;
+    header[4..6].copy_from_slice(&version.to_le_bytes());
+    header[6] = edge;
     header[7] = 0;
-    header[8..12].copy_from_slice(&(used as u32).to_le_bytes());
-    Ok(HEADER_BYTES + used)
+    header[8..12].copy_from_slice(&(used as u32 + 4).to_le_bytes());
+    Some(HEADER_BYTES + used + 4)
 }
 
 /// Reads a value that [`encode`] wrote. `bytes` must be exactly the bytes it used.
@@ -161,17 +168,28 @@ pub fn encode<H: Handoff>(value: &H, buffer: &mut [u8]) -> Result<usize, EncodeE
 /// # Errors
 /// [`DecodeError`], one variant per way in which bytes can be wrong.
 pub fn decode<H: Handoff>(bytes: &[u8]) -> Result<H, DecodeError> {
+    let body = open(bytes, H::EDGE, H::VERSION)?;
+    let (value, rest) = postcard::take_from_bytes::<H>(body).map_err(|_| DecodeError::Malformed)?;
+    if !rest.is_empty() {
+        return Err(DecodeError::Malformed);
+    }
+    value.validate().map_err(|rule| DecodeError::Invalid { rule })?;
+    Ok(value)
+}
+
+/// Returns what is in the envelope of an edge and a version.
+fn open(bytes: &[u8], edge: u8, version: u16) -> Result<&[u8], DecodeError> {
     let (header, payload) = bytes.split_at_checked(HEADER_BYTES).ok_or(DecodeError::Short { len: bytes.len() })?;
     let found = [header[0], header[1], header[2], header[3]];
     if found != MAGIC {
         return Err(DecodeError::Magic { found });
     }
-    if header[6] != H::EDGE {
-        return Err(DecodeError::Edge { found: header[6], expected: H::EDGE });
+    if header[6] != edge {
+        return Err(DecodeError::Edge { found: header[6], expected: edge });
     }
-    let version = u16::from_le_bytes([header[4], header[5]]);
-    if version != H::VERSION {
-        return Err(DecodeError::Version { found: version, expected: H::VERSION });
+    let found = u16::from_le_bytes([header[4], header[5]]);
+    if found != version {
+        return Err(DecodeError::Version { found, expected: version });
     }
     let length = u32::from_le_bytes([header[8], header[9], header[10], header[11]]) as usize;
     if length != payload.len() {
@@ -182,11 +200,5 @@ pub fn decode<H: Handoff>(bytes: &[u8]) -> Result<H, DecodeError> {
     if found != expected {
         return Err(DecodeError::Crc { found, expected });
     }
-
-    let (value, rest) = postcard::take_from_bytes::<H>(body).map_err(|_| DecodeError::Malformed)?;
-    if !rest.is_empty() {
-        return Err(DecodeError::Malformed);
-    }
-    value.validate().map_err(|rule| DecodeError::Invalid { rule })?;
-    Ok(value)
+    Ok(body)
 }
