@@ -6,6 +6,7 @@ use super::Heap;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
+use heapless::Vec;
 use spin::Mutex;
 
 /// A heap that is installed once there is one, behind a lock.
@@ -18,7 +19,8 @@ use spin::Mutex;
 ///
 /// With interrupts on, a handler must not allocate: the thread it interrupted may hold the lock.
 pub struct GlobalHeap<const Z: usize> {
-    installed: Mutex<Option<Installed<Z>>>,
+    /// At most one. An array and not an option: empty it is zeros but for what nobody reads, and takes no room in a program's file.
+    installed: Mutex<Vec<Installed<Z>, 1>>,
     refused: AtomicU64,
 }
 
@@ -32,7 +34,7 @@ impl<const Z: usize> GlobalHeap<Z> {
     /// Returns an allocator that has nothing yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { installed: Mutex::new(None), refused: AtomicU64::new(0) }
+        Self { installed: Mutex::new(Vec::new()), refused: AtomicU64::new(0) }
     }
 
     /// Gives it memory. A heap installed before is returned, and what it gave out must not be used any more.
@@ -41,17 +43,20 @@ impl<const Z: usize> GlobalHeap<Z> {
     /// All frames that the heap's allocator manages and has not handed out are mapped for reading and writing at their address plus
     /// `offset`, as long as this heap is installed, and nobody else uses them.
     pub unsafe fn install(&self, heap: Heap<'static, Z>, offset: u64) -> Option<Heap<'static, Z>> {
-        self.installed.lock().replace(Installed { heap, offset }).map(|installed| installed.heap)
+        let mut installed = self.installed.lock();
+        let before = installed.pop();
+        let _ = installed.push(Installed { heap, offset }); // there is room: see above
+        before.map(|installed| installed.heap)
     }
 
     /// Takes the heap out again: from then on there is no memory. What it gave out must not be used any more.
     pub fn remove(&self) -> Option<Heap<'static, Z>> {
-        self.installed.lock().take().map(|installed| installed.heap)
+        self.installed.lock().pop().map(|installed| installed.heap)
     }
 
     /// Calls a function with the heap, for statistics or frames; `None` if there is none.
     pub fn with<R>(&self, function: impl FnOnce(&mut Heap<'static, Z>) -> R) -> Option<R> {
-        Some(function(&mut self.installed.lock().as_mut()?.heap))
+        Some(function(&mut self.installed.lock().first_mut()?.heap))
     }
 
     /// Returns how many frees were refused: more than 0 means that the kernel has a bug. The trait has no error to return.
@@ -80,7 +85,7 @@ impl<const Z: usize> core::fmt::Debug for GlobalHeap<Z> {
 unsafe impl<const Z: usize> GlobalAlloc for GlobalHeap<Z> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let mut installed = self.installed.lock();
-        let Some(Installed { heap, offset }) = installed.as_mut() else { return ptr::null_mut() };
+        let Some(Installed { heap, offset }) = installed.first_mut() else { return ptr::null_mut() };
         if !offset.is_multiple_of(layout.align() as u64) {
             return ptr::null_mut();
         }
@@ -90,7 +95,7 @@ unsafe impl<const Z: usize> GlobalAlloc for GlobalHeap<Z> {
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         let mut installed = self.installed.lock();
-        let freed = installed.as_mut().is_some_and(|Installed { heap, offset }| {
+        let freed = installed.first_mut().is_some_and(|Installed { heap, offset }| {
             heap.free((pointer.addr() as u64).wrapping_sub(*offset), layout).is_ok()
         });
         if !freed {
