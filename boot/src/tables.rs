@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Access to the tables that the firmware left in memory.
 
+use crate::console::say;
 use crate::phys;
 use handoff::PhysRange;
 
@@ -13,7 +14,11 @@ impl Tables {
     /// 1 MiB; what claims to have is garbage, and might reach over devices.
     pub(crate) fn bytes(self, address: u64, size: u64) -> Option<&'static [u8]> {
         let range = PhysRange::from_size(address, size)?;
-        if address == 0 || range.end() > 1 << 32 || size > 1 << 20 {
+        if address == 0 || size > 1 << 20 {
+            return None;
+        }
+        if range.end() > 1 << 32 {
+            say!("boot: the firmware table at {address:#x} is not read: it lies above 4 GiB");
             return None;
         }
         // SAFETY: the first 4 GiB are always mapped. Tables lie in memory that the map does not call usable or that this
