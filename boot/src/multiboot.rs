@@ -113,21 +113,30 @@ fn memory_map(information: &BootInformation<'_>) -> Result<Vec<RawEntry, RAW_ENT
 }
 
 fn programs(information: &BootInformation<'_>) -> Result<Vec<Program, PROGRAMS>, &'static str> {
+    let number = |text: &str| {
+        text.parse::<u32>().map(u64::from).map_err(|_| "stack_kib= or budget_ms= of a module is not a number")
+    };
     let mut programs = Vec::new();
     for module in information.module_tags() {
-        let words = module.cmdline().map_err(|_| "the command line of a module is not text")?;
-        let stage = words.split_ascii_whitespace().find_map(StageId::from_name);
-        let number = |key| {
-            words.split_ascii_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse().ok())
-        };
         let elf = PhysRange::new(module.start_address().into(), module.end_address().into());
-        let program = Program {
-            stage: stage.ok_or("a module does not say which stage it is")?,
-            elf: elf.ok_or("a module is empty")?,
-            stack_bytes: number("stack_kib").unwrap_or(64) << 10,
-            budget_ms: number("budget_ms").unwrap_or(1000),
-            may_ask_for_grants: words.split_ascii_whitespace().any(|word| word == "grants"),
-        };
+        let elf = elf.ok_or("a module is empty")?;
+        let (stage, may_ask_for_grants) = (StageId::BOOT, false);
+        let mut program = Program { stage, elf, stack_bytes: 64 << 10, budget_ms: 1000, may_ask_for_grants };
+        let words = module.cmdline().map_err(|_| "the command line of a module is not text")?;
+        for word in words.split_ascii_whitespace() {
+            if let Some(kib) = word.strip_prefix("stack_kib=") {
+                program.stack_bytes = number(kib)? << 10;
+            } else if let Some(ms) = word.strip_prefix("budget_ms=") {
+                program.budget_ms = number(ms)?;
+            } else if word == "grants" {
+                program.may_ask_for_grants = true;
+            } else {
+                program.stage = StageId::from_name(word).unwrap_or(program.stage);
+            }
+        }
+        if program.stage == StageId::BOOT {
+            return Err("a module does not say which stage it is");
+        }
         programs.push(program).map_err(|_| "there are more than 16 modules")?;
     }
     Ok(programs)
