@@ -36,7 +36,8 @@ impl fmt::Display for Stamp {
 
 /// Returns how long so many ticks take.
 pub(crate) fn microseconds(ticks: u64, hz: u64) -> u64 {
-    (u128::from(ticks) * 1_000_000 / u128::from(hz.max(1))) as u64
+    let hz = hz.max(1);
+    ticks / hz * 1_000_000 + ticks % hz * 1_000_000 / hz
 }
 
 /// Frequency of the 8254 timer.

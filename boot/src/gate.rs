@@ -168,19 +168,25 @@ pub(crate) unsafe fn load(segments: *mut MaybeUninit<Segments>) {
     // 0 code at 8; SS may be null in ring 0.
     unsafe {
         (&raw mut (*segments).tss).write(tss);
-        (&raw mut (*segments).gdt).write(GlobalDescriptorTable::new());
+        (&raw mut (*segments).gdt).write(const { segments_of_all() });
         let gdt = &mut (*segments).gdt;
-        let code = gdt.append(Descriptor::kernel_code_segment());
-        gdt.append(Descriptor::kernel_data_segment());
-        gdt.append(Descriptor::user_data_segment());
-        gdt.append(Descriptor::user_code_segment());
         let task = gdt.append(Descriptor::tss_segment_unchecked(&raw const (*segments).tss));
         gdt.load_unsafe();
-        CS::set_reg(code);
+        CS::set_reg(SegmentSelector::new(1, PrivilegeLevel::Ring0));
         SS::set_reg(SegmentSelector::NULL);
         load_tss(task);
         lidt(&idt);
     }
+}
+
+/// Returns the segments that all CPUs share: a TSS each has for itself.
+const fn segments_of_all() -> GlobalDescriptorTable {
+    let mut gdt = GlobalDescriptorTable::new();
+    gdt.append(Descriptor::kernel_code_segment());
+    gdt.append(Descriptor::kernel_data_segment());
+    gdt.append(Descriptor::user_data_segment());
+    gdt.append(Descriptor::user_code_segment());
+    gdt
 }
 
 /// Returns a gate for an interrupt, which is off inside; stack 0 is the one in use.

@@ -6,10 +6,10 @@ use crate::paging::{AddressSpace, MapError, Rights, Who};
 use crate::phys;
 use crate::pool::{Pool, PoolEmpty};
 use core::fmt;
-use elf::ElfBytes;
-use elf::abi::{EM_X86_64, PF_W, PF_X, PT_LOAD};
+use elf::abi::{EI_NIDENT, EM_X86_64, PF_W, PF_X, PT_LOAD};
 use elf::endian::LittleEndian;
-use elf::file::Class;
+use elf::file::{Class, FileHeader, parse_ident};
+use elf::segment::SegmentTable;
 use handoff::abi::{COMMAND_LINE_BYTES, INPUT_BASE, INPUT_BYTES, OUTPUT_BASE, PROGRAM_BASE, STACK_TOP, StartInfo};
 use handoff::{EXCHANGE_BYTES, FRAME_BYTES, PhysRange};
 
@@ -107,17 +107,27 @@ fn input(tsc_hz: u64, command_line: &str, handoff: &[u8], pool: &mut Pool) -> Re
     Ok(pool.take_filled(INPUT_BYTES as u64, fill)?)
 }
 
+/// Bytes of a segment's header in a 64-bit ELF.
+const SEGMENT_BYTES: u64 = 56;
+
+/// Returns the header of a 64-bit ELF for x86-64. No section is read: the file has none.
+fn header(file: &[u8]) -> Option<FileHeader<LittleEndian>> {
+    let (ident, tail) = file.split_at_checked(EI_NIDENT)?;
+    let ident = parse_ident(ident).ok().filter(|(_, class, ..)| *class == Class::ELF64)?;
+    FileHeader::parse_tail(ident, tail).ok().filter(|header| header.e_machine == EM_X86_64)
+}
+
 /// Copies the segments to fresh frames, maps them with the rights they ask for, and returns the entry point.
 fn segments(file: &[u8], space: &mut AddressSpace, pool: &mut Pool) -> Result<u64, LoadError> {
-    let elf = ElfBytes::<LittleEndian>::minimal_parse(file).map_err(|_| LoadError::Elf("not an ELF file"))?;
-    if elf.ehdr.class != Class::ELF64 || elf.ehdr.e_machine != EM_X86_64 {
-        return Err(LoadError::Elf("not a program for x86-64"));
-    }
-    let entry = elf.ehdr.e_entry;
-    let mut entry_is_code = false;
-    let segments = elf.segments().ok_or(LoadError::Elf("no segments"))?;
+    let header = header(file).ok_or(LoadError::Elf("not an ELF file for x86-64"))?;
+    let part = |offset: u64, bytes: u64| file.get(offset as usize..offset.checked_add(bytes)? as usize);
+    let table = part(header.e_phoff, u64::from(header.e_phnum) * SEGMENT_BYTES).ok_or(LoadError::Elf("no segments"))?;
 
-    for segment in segments.iter().filter(|s| s.p_type == PT_LOAD && s.p_memsz > 0) {
+    let entry = header.e_entry;
+    let mut entry_is_code = false;
+    for segment in
+        SegmentTable::new(LittleEndian, Class::ELF64, table).iter().filter(|s| s.p_type == PT_LOAD && s.p_memsz > 0)
+    {
         let place = PhysRange::from_size(segment.p_vaddr, segment.p_memsz)
             .filter(|place| PROGRAM_BASE <= place.start() && place.end() <= INPUT_BASE)
             .ok_or(LoadError::Elf("a segment lies outside the place of a program"))?;
@@ -128,7 +138,8 @@ fn segments(file: &[u8], space: &mut AddressSpace, pool: &mut Pool) -> Result<u6
             (false, false) => Rights::Constants,
         };
         entry_is_code |= rights == Rights::Code && place.contains(entry);
-        let content = elf.segment_data(&segment).map_err(|_| LoadError::Elf("a segment lies outside the file"))?;
+        let content = part(segment.p_offset, segment.p_filesz);
+        let content = content.ok_or(LoadError::Elf("a segment lies outside the file"))?;
 
         if segment.p_filesz > segment.p_memsz {
             return Err(LoadError::Elf("a segment is larger in the file than in memory"));
