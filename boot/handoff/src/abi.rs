@@ -11,6 +11,8 @@ pub const OUTPUT_BASE: u64 = 0x5800_0000;
 pub const STACK_TOP: u64 = 0x7000_0000;
 /// Where granted memory is mapped, range after range.
 pub const GRANT_BASE: u64 = 0x80_0000_0000;
+/// Where physical address 0 would be seen through a window: 64 TiB, and RAM ends below that.
+pub const WINDOW_BASE: u64 = 0x4000_0000_0000;
 
 /// Bytes of command line a stage can be given.
 pub const COMMAND_LINE_BYTES: usize = 8192;
@@ -25,6 +27,8 @@ pub const SYS_EXIT: u64 = 0;
 pub const SYS_LOG: u64 = 1;
 /// `grant(base, bytes)`: maps physical memory behind what was granted before and returns its address.
 pub const SYS_GRANT: u64 = 2;
+/// `window(base, bytes)`: as `grant`, but at [`WINDOW_BASE`] + `base`, so that all windows have one distance.
+pub const SYS_WINDOW: u64 = 3;
 
 /// The output is a hand-off.
 pub const EXIT_HANDOFF: u64 = 0;

@@ -5,7 +5,7 @@
 //! which `e820`, `memblock`, `crashkernel`, `memmap` and `buddy` speak, so that any of them can be used alone.
 //!
 //! With `serde`: one struct per edge of the chain ([`Firmware`], [`MemoryMap`], [`Blocks`], [`Crash`], [`Frames`],
-//! [`Zones`]), the envelope they travel in and the [`Stage`] trait that runs a stage on encoded bytes.
+//! [`Zones`], [`Succession`]), the envelope they travel in and the [`Stage`] trait that runs a stage on encoded bytes.
 //!
 //! With `defmt`: every message can be sent as a defmt frame instead of text. With `std`: [`Lines`], a log for host
 //! processes, and, with `serde` too, `HostMachine`, on which a stage runs in one.
@@ -75,6 +75,8 @@ mod memory_map;
 #[cfg(feature = "serde")]
 mod stage;
 #[cfg(feature = "serde")]
+mod succession;
+#[cfg(feature = "serde")]
 mod zones;
 
 #[cfg(feature = "serde")]
@@ -93,5 +95,7 @@ pub use frames::Frames;
 pub use memory_map::{MAP_ENTRIES, MapEntry, MemoryMap};
 #[cfg(feature = "serde")]
 pub use stage::{GrantError, Machine, RunError, Stage, StageId, run_encoded};
+#[cfg(feature = "serde")]
+pub use succession::{Proof, Succession};
 #[cfg(feature = "serde")]
 pub use zones::Zones;

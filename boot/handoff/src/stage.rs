@@ -23,8 +23,10 @@ impl StageId {
     pub const MEMMAP: Self = Self(4);
     /// The page allocator.
     pub const BUDDY: Self = Self(5);
+    /// A second kernel, which boot lends the live allocator to.
+    pub const SUCCESSOR: Self = Self(6);
 
-    /// Returns the name, which is also that of the crate.
+    /// Returns the name, which is also that of the crate or of the program.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,6 +36,7 @@ impl StageId {
             Self::CRASHKERNEL => "crashkernel",
             Self::MEMMAP => "memmap",
             Self::BUDDY => "buddy",
+            Self::SUCCESSOR => "successor",
             _ => "unknown",
         }
     }
@@ -41,7 +44,7 @@ impl StageId {
     /// Returns the stage of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        (0..=5).map(Self).find(|id| id.name() == name)
+        (0..=6).map(Self).find(|id| id.name() == name)
     }
 }
 

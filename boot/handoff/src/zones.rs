@@ -58,7 +58,7 @@ fn bytes(frames: impl Iterator<Item = u64>) -> u64 {
 }
 
 /// The most bytes postcard needs for a zone, a run and a share.
-const ZONE_BYTES: usize = VARINT.2 + 1 + 5 * VARINT.0 + ORDERS * (VARINT.1 + VARINT.0) + 7 * VARINT.1;
+pub(crate) const ZONE_BYTES: usize = VARINT.2 + 1 + 5 * VARINT.0 + ORDERS * (VARINT.1 + VARINT.0) + 7 * VARINT.1;
 const RUN_BYTES: usize = 2 * VARINT.0 + VARINT.2 + VARINT.1;
 const SHARE_BYTES: usize = VARINT.2 + VARINT.1 + 1 + RANGE_BYTES;
 
@@ -84,10 +84,9 @@ impl Handoff for Zones {
             }
             end = run.end_pfn;
         }
+        check_zones(&self.zones)?;
         if self.shares.iter().any(|share| usize::from(share.zone) >= self.zones.len()) {
             Err("frame maps belong to a zone")
-        } else if self.zones.iter().any(|z| z.managed > z.span.present || z.free() > z.managed) {
-            Err("free frames are managed, managed frames are present")
         } else if !self.distances.is_valid() {
             Err("a node is nearest to itself")
         } else if !self.ledger.is_valid() {
@@ -98,4 +97,12 @@ impl Handoff for Zones {
             Ok(())
         }
     }
+}
+
+/// Checks the invariants of single zones.
+pub(crate) fn check_zones(zones: &[ZoneState]) -> Result<(), &'static str> {
+    if zones.iter().any(|z| z.managed > z.span.present || z.free() > z.managed) {
+        return Err("free frames are managed, managed frames are present");
+    }
+    Ok(())
 }

@@ -6,8 +6,9 @@
 use expect_test::{Expect, expect};
 use handoff::{
     Account, Affinity, Blocks, Crash, Direction, EXCHANGE_BYTES, Firmware, Frames, FreeArea, Handoff, Image, Ledger,
-    MapEntry, MapShare, MemoryKind, MemoryMap, Nid, NodeDistances, Owner, PhysRange, RawEntry, Region, RegionFlags,
-    Run, SECTION_FRAMES, SectionRun, Waiting, ZoneKind, ZoneSpan, ZoneState, Zones, decode, encode,
+    MapEntry, MapShare, MemoryKind, MemoryMap, Nid, NodeDistances, Owner, PhysRange, Proof, RawEntry, Region,
+    RegionFlags, Run, SECTION_FRAMES, SectionRun, Succession, Waiting, ZoneKind, ZoneSpan, ZoneState, Zones, decode,
+    encode,
 };
 
 fn range(start: u64, end: u64) -> PhysRange {
@@ -228,6 +229,31 @@ fn zones_bytes() {
     );
 }
 
+#[test]
+fn succession_bytes() {
+    let proof = Proof {
+        blocks: 1,
+        refused: 2,
+        frames: 3,
+        top: 0x7ff_f000,
+        heap_bytes: 5,
+        heap_overhead_bytes: 6,
+        heap_objects: 7,
+    };
+    check(
+        &Succession { zones: zones().zones, proof },
+        &expect![[r#"
+        42544d4d01000600c000000002000001ff1fff1f00ffffffff0f00ffffffff0f
+        00ffffffff0f00ffffffff0f00ffffffff0f00ffffffff0f00ffffffff0f00ff
+        ffffff0f00ffffffff0f00ffffffff0f00ffffffff0f00ffffffff0f00000101
+        00ffffffff0f000001802080e00180e001f5da01ffffffff0f00ffffffff0f00
+        ffffffff0f00ffffffff0f00ffffffff0f00ffffffff0f00ffffffff0f00ffff
+        ffff0f00ffffffff0f00ffffffff0f000006ffffffff0f000001010101010102
+        0380e0ff3f050607403e6595
+    "#]],
+    );
+}
+
 /// Each way in which a value can break an invariant keeps it from being written.
 #[test]
 fn broken_invariants_are_refused() {
@@ -288,4 +314,8 @@ fn broken_invariants_are_refused() {
     let mut value = zones();
     value.zones[1].managed -= 1;
     refused(&value, "reserved by a named owner or managed");
+
+    let mut value = Succession { zones: zones().zones, ..Succession::default() };
+    value.zones[1].free_area[10].blocks = 1000;
+    refused(&value, "free frames are managed");
 }
