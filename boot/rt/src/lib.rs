@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a stage program links: entry, panic, log and the three system calls.
+//! What a stage program links: entry, panic, log and the system calls.
 //!
 //! A stage program is one line, `rt::stage!(e820::Sanitize);`. It runs in ring 3 with nothing mapped but its own
 //! segments and stack, its input (read-only), its output and what it was granted.
@@ -12,9 +12,9 @@ mod start;
 mod syscall;
 
 pub use log::DefmtLog;
-pub use machine::Ring3;
+pub use machine::{Ring3, memory};
 pub use start::{command_line, output, run};
-pub use syscall::{exit, grant, log};
+pub use syscall::{exit, grant, log, window};
 
 /// Makes a program of a stage.
 #[macro_export]
