@@ -6,7 +6,7 @@ use crate::paging::{AddressSpace, MapError};
 use crate::phys;
 use buddy::{Buddy, Distances, FrameMap};
 use core::fmt;
-use handoff::{Blocks, FRAME_BYTES, Image, Ledger, MAX_NODES, NodeDistances, Owner, PhysRange};
+use handoff::{Blocks, FRAME_BYTES, Image, Ledger, MAX_NODES, NodeDistances, Owner, PhysRange, Zones};
 use x86_64::structures::paging::{FrameAllocator, PhysFrame, Size4KiB};
 
 /// The allocator, boot's own account and what boot holds of it.
@@ -50,33 +50,44 @@ impl fmt::Display for AdoptError {
     }
 }
 
-/// Adopts the allocator and gives back the pool, the stage programs and the loader's information.
+/// Attaches to the allocator, and checks all of it.
+///
+/// # Errors
+/// What does not fit together, or is not free and should be.
+#[inline(never)] // the allocator is large: what it is made of is to leave the stack at once
+pub(crate) fn attach(Outcome { zones, blocks, .. }: &Outcome) -> Result<Buddy<'static>, AdoptError> {
+    let [tables] = zones.tables[..] else { return Err(AdoptError::Tables(zones.tables.len())) };
+    // SAFETY: they are RAM, so that the direct map shows them, in this address space and in the next; the ledger gives them
+    // to the allocator's tables alone. The program that wrote them has ended, and boot touches them only through this slice: it
+    // attaches again only when it has detached.
+    let bytes = unsafe { phys::bytes_mut(tables) };
+    let buddy = Buddy::attach(bytes, zones).map_err(AdoptError::Buddy)?;
+    buddy.validate().map_err(AdoptError::Buddy)?;
+    check_free(&buddy, blocks, tables)?;
+    Ok(buddy)
+}
+
+/// Moves boot into the allocator and gives back the pool, the stage programs and the loader's information.
 ///
 /// # Errors
 /// What does not fit together.
-#[inline(never)] // the allocator is large: what it is made of is to leave the stack at once
+#[inline(never)] // the allocator is large
 pub(crate) fn adopt(
-    Outcome { zones, blocks, .. }: &Outcome,
+    mut buddy: Buddy<'static>,
+    zones: &Zones,
     ram_end: u64,
     giant_pages: bool,
     images: &[Image],
 ) -> Result<Kernel, AdoptError> {
-    let [tables] = zones.tables[..] else { return Err(AdoptError::Tables(zones.tables.len())) };
-    // SAFETY: they are RAM, so that the direct map shows them, in this address space and in the next; the ledger gives them
-    // to the allocator's tables alone. The stage that wrote them has ended, and boot touches them only through this slice.
-    let bytes = unsafe { phys::bytes_mut(tables) };
-    let mut buddy = Buddy::attach(bytes, zones).map_err(AdoptError::Buddy)?;
     buddy.set_growth(frame_maps);
     set_distances(&mut buddy, &zones.distances).map_err(AdoptError::Buddy)?;
-    buddy.validate().map_err(AdoptError::Buddy)?;
-    check_free(&buddy, blocks, tables)?;
 
     // From here on page tables come from the allocator itself, so that the pool can go.
     let mut frames = Counted { buddy: &mut buddy, frames: 0 };
     let own = AddressSpace::boot(ram_end, giant_pages, &mut frames).map_err(AdoptError::Map)?;
     let tables = frames.frames * FRAME_BYTES;
     // SAFETY: made by `AddressSpace::boot`; its tables are allocated frames that are never freed. The direct map is as it
-    // was, so that `bytes` stays valid.
+    // was, so that the allocator's tables stay where they are.
     unsafe { own.activate() };
 
     let mut kernel = Kernel { buddy, ledger: zones.ledger.clone(), returned: 0, tables, space: own };

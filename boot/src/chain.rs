@@ -22,6 +22,10 @@ pub(crate) struct Outcome {
     pub(crate) blocks: Blocks,
     /// Ticks of the time-stamp counter by stage.
     pub(crate) ticks: Vec<(StageId, u64), PROGRAMS>,
+    /// What the second kernel did, if there was one.
+    pub(crate) proof: Option<handoff::Proof>,
+    /// The buffers that hand-offs pass through.
+    pub(crate) exchange: [&'static mut [u8]; 2],
 }
 
 /// The stage that failed; what there is to say about it has been said.
@@ -35,31 +39,30 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) pool: &'a mut Pool,
 }
 
-/// Runs all stages.
+/// Runs all stages up to the allocator.
 ///
 /// # Errors
 /// [`Failed`] names the stage that failed or had to be stopped.
-pub(crate) fn run(programs: &[Program], mut with: Surroundings<'_>) -> Result<Outcome, Failed> {
+pub(crate) fn run(programs: &[Program], with: &mut Surroundings<'_>) -> Result<Outcome, Failed> {
     let (mut input, mut output) = (exchange_buffer(with.pool)?, exchange_buffer(with.pool)?);
     let mut used = encode(with.known.firmware, output).map_err(|error| complain(StageId::BOOT, error))?;
-    let mut before = 0;
+    let (mut before, mut last) = (0, StageId::BOOT);
     console::handoff(StageId::BOOT, &output[..used]);
 
     let mut ticks = Vec::new();
-    for program in programs {
-        (input, output, before) = (output, input, used);
+    for program in programs.iter().filter(|program| program.stage != StageId::SUCCESSOR) {
+        (input, output, before, last) = (output, input, used, program.stage);
         let mark = with.pool.mark();
-        let (left, time) = stage(program, &input[..before], output, &mut with)?;
+        let proof = Proof::of(program, &input[..before]).map_err(|error| complain(program.stage, error))?;
+        let (left, time) = stage(program, proof.may(), &input[..before], output, with)?;
         with.pool.put_back(mark);
         used = left;
-        console::handoff(program.stage, &output[..used]);
         let _ = ticks.push((program.stage, time)); // there is room for every program
     }
 
-    let last = programs.last().map_or(StageId::BOOT, |program| program.stage);
     let zones = decode::<Zones>(&output[..used]).map_err(|error| complain(last, error))?;
     let blocks = decode::<FramesHandoff>(&input[..before]).map_err(|error| complain(last, error))?.blocks;
-    Ok(Outcome { zones, blocks, ticks })
+    Ok(Outcome { zones, blocks, ticks, proof: None, exchange: [input, output] })
 }
 
 fn exchange_buffer(pool: &mut Pool) -> Result<&'static mut [u8], Failed> {
@@ -69,15 +72,18 @@ fn exchange_buffer(pool: &mut Pool) -> Result<&'static mut [u8], Failed> {
 }
 
 /// Runs one stage on `input` and puts what it leaves in `output`; returns its size and the time.
+///
+/// # Errors
+/// [`Failed`], if it did or had to be stopped.
 #[inline(never)] // hand-offs are large: they are to leave the stack at once
-fn stage(
+pub(crate) fn stage(
     program: &Program,
+    may: May<'_>,
     input: &[u8],
     output: &mut [u8],
     with: &mut Surroundings<'_>,
 ) -> Result<(usize, u64), Failed> {
-    let proof = Proof::of(program, input).map_err(|error| complain(program.stage, error))?;
-    let mut grants = Grants::new(proof.may(), with.known);
+    let mut grants = Grants::new(may, with.known);
     let mut loaded = Loaded::new(program, with.clock.tsc_hz, with.known.command_line, input, with.pool)
         .map_err(|error| complain(program.stage, error))?;
 
@@ -89,6 +95,7 @@ fn stage(
         return Err(complain(program.stage, why));
     }
     output[..bytes].copy_from_slice(left);
+    console::handoff(program.stage, left);
     Ok((bytes, run.ticks))
 }
 
@@ -180,7 +187,8 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-fn complain(stage: StageId, what: impl fmt::Display) -> Failed {
+/// Says why a stage failed.
+pub(crate) fn complain(stage: StageId, what: impl fmt::Display) -> Failed {
     say!("boot: stage {stage} failed: {what}");
     Failed(stage)
 }

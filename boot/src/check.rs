@@ -5,7 +5,7 @@
 use crate::map::added;
 use handoff::{
     Blocks, Crash, DecodeError, Firmware, Frames, Handoff, Ledger, MemoryKind, MemoryMap, Owner, PhysRange, StageId,
-    Zones, decode,
+    Succession, Zones, decode,
 };
 
 /// What boot knows without any stage.
@@ -74,6 +74,8 @@ pub(crate) fn check(
             unless(!same, "its zones and sections are not those of its input")?;
             unless(zones.distances != frames.blocks.distances, "its distances are not those of its input")
         }
+        // The rest is up to who lent the allocator.
+        StageId::SUCCESSOR => read::<Succession>(output).map(drop),
         _ => Err(Why::Claim("there is no such stage")),
     }
 }

@@ -27,18 +27,18 @@ mod port;
 mod program;
 mod report;
 mod runner;
-mod self_test;
 mod slit;
 mod smbios;
 #[cfg_attr(not(feature = "smp"), path = "alone.rs")]
 mod smp;
 mod srat;
+mod successor;
 mod tables;
 
 use chain::{Failed, Surroundings};
 use check::Known;
 use console::{print, say};
-use handoff::{Image, Owner, PhysRange};
+use handoff::{Image, Owner, PhysRange, StageId};
 use heapless::Vec;
 use port::Exit;
 use report::Ticks;
@@ -95,29 +95,25 @@ fn boot(information: u64) -> Result<(), Exit> {
     let placed = [Some(Image { range: pool.range(), owner: Owner::BOOT_POOL }), crew.image()];
     let firmware = firmware::collect(&loader, placed.into_iter().flatten()).map_err(failed)?;
     let known = Known { firmware: &firmware, command_line: &loader.command_line };
-    let with = Surroundings { known, clock: &clock, pool: &mut pool };
+    let mut with = Surroundings { known, clock: &clock, pool: &mut pool };
     let first_stage = clock::ticks();
-    let outcome = chain::run(&loader.programs, with).map_err(stage_failed)?;
+    let mut outcome = chain::run(&loader.programs, &mut with).map_err(stage_failed)?;
+    let left = |error| failed(format_args!("what the last stage left: {error}"));
+    let mut buddy = adopt::attach(&outcome).map_err(left)?;
+    let attached = clock::ticks();
+    if let Some(program) = loader.programs.iter().find(|program| program.stage == StageId::SUCCESSOR) {
+        buddy = successor::lend(buddy, program, &mut outcome, &mut with).map_err(stage_failed)?;
+    }
+    let lent = clock::ticks() - attached;
 
     let pool_peak_bytes = pool.peak_bytes();
-    let mut kernel = adopt::adopt(&outcome, ram_end, cpu.giant_pages, &firmware.images)
-        .map_err(|error| failed(format_args!("what the last stage left: {error}")))?;
-    let adopted = clock::ticks();
-    let proof = self_test::run(&mut kernel.buddy).map_err(failed)?;
+    let kernel = adopt::adopt(buddy, &outcome.zones, ram_end, cpu.giant_pages, &firmware.images).map_err(left)?;
+    let adopted = clock::ticks() - lent;
     let (kernel, all_cpus) = crew.prove(kernel).map_err(failed)?;
     let ticks = Ticks { start, first_stage, adopted, now: clock::ticks() };
-    report::Report {
-        kernel: &kernel,
-        outcome: &outcome,
-        proof,
-        all_cpus,
-        clock: &clock,
-        pool_bytes,
-        pool_peak_bytes,
-        ticks,
-    }
-    .print()
-    .map_err(failed)
+    report::Report { kernel: &kernel, outcome: &outcome, all_cpus, clock: &clock, pool_bytes, pool_peak_bytes, ticks }
+        .print()
+        .map_err(failed)
 }
 
 /// Says which check failed.

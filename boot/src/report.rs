@@ -6,16 +6,14 @@ use crate::chain::Outcome;
 use crate::clock::{self, Clock};
 use crate::console::{Console, Frames, Kind, print};
 use crate::paging::{self, ImageBytes};
-use crate::self_test::Proof;
 use crate::smp;
 use core::fmt::{self, Write};
-use handoff::{Account, FRAME_BYTES, Ledger, Owner, Page, SECTION_FRAMES, StageId};
+use handoff::{Account, FRAME_BYTES, Ledger, Owner, Page, Proof, SECTION_FRAMES, StageId};
 
 /// Everything the report says.
 pub(crate) struct Report<'a> {
     pub(crate) kernel: &'a Kernel,
     pub(crate) outcome: &'a Outcome,
-    pub(crate) proof: Proof,
     pub(crate) all_cpus: smp::Proof,
     pub(crate) clock: &'a Clock,
     pub(crate) pool_bytes: u64,
@@ -29,7 +27,7 @@ pub(crate) struct Ticks {
     pub(crate) start: u64,
     /// Before the first stage.
     pub(crate) first_stage: u64,
-    /// When boot had adopted the allocator.
+    /// When boot had adopted the allocator, not counting the time for which it was lent.
     pub(crate) adopted: u64,
     pub(crate) now: u64,
 }
@@ -163,12 +161,10 @@ impl Report<'_> {
         print!("");
         print!("               total        used        free      shared  buff/cache   available");
         print!(
-            "Mem:     {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}",
+            "Mem:     {:>11} {:>11} {:>11}           0           0 {:>11}",
             mib(sums.managed),
             mib(sums.managed - sums.free),
             mib(sums.free),
-            0,
-            0,
             mib(sums.free)
         );
     }
@@ -212,13 +208,26 @@ impl Report<'_> {
         line(&"all", whole);
         line(&"to allocator", self.ticks.adopted - self.ticks.first_stage);
 
-        let Proof { allocations, refused, frames_checked } = self.proof;
         print!("");
-        print!(
-            "Self-test: {allocations} blocks of order 0 to 10, {frames_checked} frames checked, {refused} requests refused; all given back"
-        );
+        self.proof();
         print!("Boot pool: {}K, {}K used at most; given back", self.pool_bytes >> 10, self.pool_peak_bytes >> 10);
         self.all_cpus.print();
+    }
+
+    /// What the second kernel did, in its own figures.
+    fn proof(&self) {
+        let Some(proof) = self.outcome.proof else {
+            print!("Self-test: none, since the image has no second kernel");
+            return;
+        };
+        let Proof { blocks, refused, frames, top, heap_objects, heap_bytes, heap_overhead_bytes } = proof;
+        print!(
+            "Self-test of a second kernel: {blocks} blocks of order 0 to 10, {frames} frames checked, {refused} requests refused"
+        );
+        print!("  top of memory: the frame at {top:#x} keeps what is written to it");
+        print!(
+            "  heap: {heap_objects} objects in {heap_bytes} bytes, bitmaps and links {heap_overhead_bytes} bytes; all given back"
+        );
     }
 
     fn figures(&self, sums: &Sums) {
@@ -226,7 +235,7 @@ impl Report<'_> {
         let _ = writeln!(
             out,
             "tsc_hz={}\nticks.all={}\nticks.to_allocator={}\npool_bytes={}\npool_peak_bytes={}\nreturned_bytes={}\npage_table_bytes={}\n\
-             present_bytes={}\nreserved_bytes={}\nmanaged_bytes={}\nfree_bytes={}\nself_test.blocks={}\nself_test.frames={}",
+             present_bytes={}\nreserved_bytes={}\nmanaged_bytes={}\nfree_bytes={}",
             self.clock.tsc_hz,
             self.ticks.now - self.ticks.start,
             self.ticks.adopted - self.ticks.first_stage,
@@ -237,9 +246,7 @@ impl Report<'_> {
             sums.present,
             sums.reserved,
             sums.managed,
-            sums.free,
-            self.proof.allocations,
-            self.proof.frames_checked
+            sums.free
         );
         self.all_cpus.figures();
         for (stage, ticks) in &self.outcome.ticks {
@@ -273,7 +280,7 @@ struct Share(u64, u64);
 
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hundredths = (u128::from(self.0) * 10_000 / u128::from(self.1.max(1))) as u64;
+        let hundredths = self.0.saturating_mul(10_000) / self.1.max(1);
         let mut text = heapless::String::<16>::new();
         write!(text, "{}.{:02} %", hundredths / 100, hundredths % 100)?;
         f.pad(&text)

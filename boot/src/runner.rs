@@ -11,7 +11,10 @@ use crate::phys;
 use crate::pool::Pool;
 use crate::program::Loaded;
 use core::fmt;
-use handoff::abi::{EXIT_FAILED, EXIT_HANDOFF, EXIT_PANICKED, GRANT_BASE, STACK_TOP, SYS_EXIT, SYS_GRANT, SYS_LOG};
+use handoff::abi::{
+    EXIT_FAILED, EXIT_HANDOFF, EXIT_PANICKED, GRANT_BASE, STACK_TOP, SYS_EXIT, SYS_GRANT, SYS_LOG, SYS_WINDOW,
+    WINDOW_BASE,
+};
 use handoff::{EXCHANGE_BYTES, PhysRange};
 use x86_64::registers::control::Cr2;
 
@@ -130,11 +133,14 @@ pub(crate) fn run(
             handoff::abi::SYSCALL_VECTOR => match frame.rax {
                 SYS_EXIT => break ended(frame.rdi, frame.rsi),
                 SYS_LOG => log(program, loaded, frame.rdi, frame.rsi),
-                SYS_GRANT if !program.may_ask_for_grants => {
+                SYS_GRANT | SYS_WINDOW if !program.may_ask_for_grants => {
                     Err(Crime::Grant { base: frame.rdi, bytes: frame.rsi, why: "image.toml gives it no right to ask" })
                 }
-                SYS_GRANT => {
-                    grant(loaded, grants, &mut next_grant, frame.rdi, frame.rsi, pool).map(|at| frame.rax = at)
+                number @ (SYS_GRANT | SYS_WINDOW) => {
+                    let (base, bytes) = (frame.rdi, frame.rsi);
+                    frame.rax = if number == SYS_GRANT { next_grant } else { WINDOW_BASE.wrapping_add(base) };
+                    let granted = grant(loaded, grants, frame.rax, base, bytes, pool);
+                    granted.map(|()| next_grant += if number == SYS_GRANT { bytes } else { 0 })
                 }
                 number => Err(Crime::Syscall { number }),
             },
@@ -183,15 +189,15 @@ fn log(program: &Program, loaded: &mut Loaded, mut address: u64, bytes: u64) -> 
     Ok(())
 }
 
-/// Maps physical memory for the program, right behind what it was granted before.
+/// Maps physical memory for the program at an address where it has nothing.
 fn grant(
     loaded: &mut Loaded,
     grants: &mut Grants<'_>,
-    next: &mut u64,
+    at: u64,
     base: u64,
     bytes: u64,
     pool: &mut Pool,
-) -> Result<u64, Crime> {
+) -> Result<(), Crime> {
     let crime = |why| Crime::Grant { base, bytes, why };
     let range = PhysRange::from_size(base, bytes).filter(|r| r.outward() == *r).ok_or(crime("not whole pages"))?;
     grants.check(range).map_err(crime)?;
@@ -200,11 +206,8 @@ fn grant(
     if !unsafe { phys::is_there(range) } {
         return Err(crime("there is no memory, whatever the firmware or memmap= says"));
     }
-    let at = *next;
     loaded
         .space
         .map(range, at, Rights::Data, Who::Program, pool)
-        .map_err(|_| crime("the boot pool has no frame left for its page tables"))?;
-    *next += range.size();
-    Ok(at)
+        .map_err(|_| crime("the boot pool has no frame left for its page tables"))
 }

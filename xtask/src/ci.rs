@@ -12,7 +12,7 @@ pub(crate) const LIBRARIES: [&str; 6] =
     ["bootmem-e820", "bootmem-memblock", "bootmem-crashkernel", "bootmem-memmap", "bootmem-buddy", "bootmem-handoff"];
 
 /// The crates that exist in the image only.
-const PRIVILEGED: [&str; 3] = ["bootmem-boot", "bootmem-rt", "bootmem-stages"];
+const PRIVILEGED: [&str; 4] = ["bootmem-boot", "bootmem-rt", "bootmem-stages", "bootmem-successor"];
 
 /// The oldest Rust the libraries promise to build with; `rust-version` in Cargo.toml.
 const MSRV: &str = "1.87";

@@ -120,9 +120,9 @@ mod tests {
         let path = crate::cargo::workspace().join("boot/image.toml");
         let manifest = Manifest::read(&path).unwrap();
         let names: Vec<_> = manifest.stage.iter().map(|s| s.name.as_str()).collect();
-        assert_eq!(names, ["e820", "memblock", "crashkernel", "memmap", "buddy"]);
+        assert_eq!(names, ["e820", "memblock", "crashkernel", "memmap", "buddy", "successor"]);
         let granted: Vec<_> = manifest.stage.iter().filter(|s| s.grants).map(|s| s.name.as_str()).collect();
-        assert_eq!(granted, ["memmap", "buddy"]);
+        assert_eq!(granted, ["memmap", "buddy", "successor"]);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use anyhow::Result;
 use handoff::{
-    Blocks, Claim, Crash, Firmware, Frames, Handoff, HostMachine, Ledger, MemoryMap, Owner, PhysRange, StageId, Zones,
-    decode,
+    Blocks, Claim, Crash, Firmware, Frames, Handoff, HostMachine, Ledger, MemoryMap, Owner, PhysRange, StageId,
+    Succession, Zones, decode,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -144,6 +144,7 @@ fn decoded(stage: StageId, bytes: &[u8]) -> Value {
         StageId::CRASHKERNEL => value::<Crash>(bytes),
         StageId::MEMMAP => value::<Frames>(bytes),
         StageId::BUDDY => value::<Zones>(bytes),
+        StageId::SUCCESSOR => value::<Succession>(bytes),
         other => Err(anyhow::anyhow!("no hand-off has the number {}", other.0)),
     };
     result.unwrap_or_else(|error| json!({ "error": error.to_string() }))
