@@ -31,6 +31,7 @@ pub(crate) enum Misbehaviour {
     Jump,
     Log,
     Grant,
+    Window,
     Interrupt,
     Instruction,
     Flags,
@@ -59,6 +60,10 @@ pub(crate) enum Misbehaviour {
     LieOfLedger,
     LieOfOwner,
     LieOfFrame,
+    LieOfKept,
+    LieOfManaged,
+    LieOfKernel,
+    LieOfTables,
     Panic,
 }
 

@@ -7,7 +7,7 @@
 
 use core::arch::{asm, global_asm};
 use core::hint::black_box;
-use handoff::abi::{EXIT_FAILED, EXIT_HANDOFF, INPUT_BASE, OUTPUT_BASE, SYS_EXIT, SYS_GRANT, SYS_LOG};
+use handoff::abi::{EXIT_FAILED, EXIT_HANDOFF, INPUT_BASE, OUTPUT_BASE, SYS_EXIT, SYS_GRANT, SYS_LOG, SYS_WINDOW};
 use handoff::{EXCHANGE_BYTES, memparse};
 
 /// Where the boot program lies.
@@ -42,7 +42,8 @@ extern "C" fn _start() -> ! {
         "write" => write(number("at", 0)),
         "jump" => jump(number("at", 0)),
         "log" => log(),
-        "grant" => grant(),
+        "grant" => grant(SYS_GRANT),
+        "window" => grant(SYS_WINDOW),
         "interrupt" => interrupt(number("at", 2)),
         "instruction" => instruction(number("at", 0)),
         "flags" => flags(number("at", 0)),
@@ -137,10 +138,10 @@ fn log() {
 
 /// Asks for any memory, `times` over.
 #[inline(never)]
-fn grant() {
+fn grant(way: u64) {
     let (at, bytes) = (number("at", 0), number("bytes", 4096));
     (0..number("times", 1)).for_each(|_| {
-        call(SYS_GRANT, at, bytes);
+        call(way, at, bytes);
     });
 }
 

@@ -9,8 +9,8 @@ use buddy::{FrameMap, HandOver};
 use core::convert::Infallible;
 use handoff::{
     Affinity, Blocks, Crash, FRAME_BYTES, Firmware, Frames, GrantError, Machine, MapEntry, MemoryKind, MemoryMap,
-    Owner, Page, PhysRange, Region, SECTION_BYTES, SECTION_FRAMES, SectionRun, Stage, StageId, ZoneKind, ZoneSpan,
-    ZoneState, Zones,
+    Owner, Page, PhysRange, Region, SECTION_BYTES, SECTION_FRAMES, SectionRun, Stage, StageId, Succession, ZoneKind,
+    ZoneSpan, ZoneState, Zones,
 };
 
 #[unsafe(no_mangle)]
@@ -19,6 +19,7 @@ extern "C" fn _start() -> ! {
         "lie-of-ram" | "lie-of-images" | "lie-of-nodes" => rt::run::<MapLiar>(),
         "lie-of-account" | "lie-of-reservation" | "lie-of-crash" => rt::run::<CrashLiar>(),
         "lie-of-place" | "lie-of-own" => rt::run::<FramesLiar>(),
+        "lie-of-kept" | "lie-of-managed" | "lie-of-kernel" | "lie-of-tables" => rt::run::<SuccessorLiar>(),
         kind if kind.starts_with("lie-of-") => rt::run::<ZonesLiar>(),
         other => panic!("misbehave={other} is not a lie"),
     }
@@ -199,11 +200,8 @@ impl Stage for ZonesLiar {
             }
             // Frames of boot take the place of free ones: all sums stay as they are.
             "lie-of-frame" => {
-                let ours = range(image.start(), image.start() + FRAME_BYTES);
                 let mut buddy = buddy::Buddy::attach(tables, &zones)?;
-                let theirs = buddy.free_ranges(0).last().unwrap();
-                buddy.free_reserved(ours)?;
-                buddy.remove_range(range(theirs.end() - FRAME_BYTES, theirs.end()))?;
+                swap(&mut buddy, image)?;
                 let after = buddy.detach(&zones, zones.ledger.clone())?;
                 let spans = zones.zones.iter().map(|zone| zone.span);
                 let states = after.zones.iter().zip(spans).map(|(zone, span)| ZoneState { span, ..*zone });
@@ -212,5 +210,40 @@ impl Stage for ZonesLiar {
             other => panic!("misbehave={other} is not a lie"),
         }
         Ok(zones)
+    }
+}
+
+/// Makes the first frame of boot free, and a free one boot's.
+fn swap(buddy: &mut buddy::Buddy<'_>, image: PhysRange) -> Result<(), buddy::Error> {
+    let theirs = buddy.free_ranges(0).last().unwrap();
+    buddy.free_reserved(range(image.start(), image.start() + FRAME_BYTES))?;
+    buddy.remove_range(range(theirs.end() - FRAME_BYTES, theirs.end()))
+}
+
+/// Does not give back what it was lent.
+struct SuccessorLiar;
+
+impl Stage for SuccessorLiar {
+    const ID: StageId = StageId::SUCCESSOR;
+    type In = Zones;
+    type Out = Succession;
+    type Error = buddy::Error;
+
+    fn run<M: Machine>(_: &str, input: Zones, machine: &mut M) -> Result<Succession, buddy::Error> {
+        let tables = machine.memory(&input.tables)?;
+        let mut buddy = buddy::Buddy::attach(&mut *tables, &input)?;
+        if kind() == "lie-of-kernel" {
+            swap(&mut buddy, range(0x10_0000, 0x20_0000))?;
+        }
+        let states =
+            buddy.zones().iter().zip(&input.zones).map(|(zone, before)| ZoneState { span: before.span, ..*zone });
+        let mut after = Succession { zones: states.collect(), ..Succession::default() };
+        drop(buddy);
+        match kind() {
+            "lie-of-managed" => after.zones[0].managed += 1,
+            "lie-of-tables" => tables[FRAME_BYTES as usize..].fill(1),
+            _ => {} // the block of the first kernel stays allocated
+        }
+        Ok(after)
     }
 }

@@ -26,6 +26,7 @@ fn attempts_are_stopped() {
         ("memblock=log", "at=0x50000000 bytes=0x10001", "logged 0x10001 bytes at 0x50000000"),
         ("memmap=grant", "at=0xfee00000", "does not prove that it is free"),
         ("memmap=grant", "at=0x1000000 times=2", "it has it already"),
+        ("successor=window", "at=0x100000", "belongs to boot"),
     ]
     .into_iter()
     .for_each(is_stopped);
@@ -163,6 +164,11 @@ fn no_argument_of_a_system_call_is_believed() {
         ("buddy=grant", "crashkernel=128M at=0x17000000", "does not prove that it is free"),
         ("buddy=grant", "at=0x100000", "belongs to boot"),
         ("e820=grant", "at=0x1000000", "no right to ask"),
+        ("e820=window", "at=0x1000000", "no right to ask"),
+        ("successor=window", "at=0xfee00000", "does not prove that it is free"),
+        ("successor=window", "at=0xfffffffffffff000 bytes=8K", "not whole pages"),
+        ("successor=window", "at=0x1000000 times=2", "it has it already"),
+        ("successor=window", "crashkernel=128M at=0x17000000", "does not prove that it is free"),
     ] {
         is_stopped((program, parameters, words));
     }

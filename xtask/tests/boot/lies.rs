@@ -22,6 +22,8 @@ fn lies_are_found() {
         ("crashkernel=lie-of-reservation", 37, "it calls free what belongs to boot or to a stage"),
         ("memmap=lie-of-own", 37, "it calls its own descriptors free"),
         ("buddy=lie-of-frame", 35, "is called free, and a part of it was not free before"),
+        ("successor=lie-of-kept", 37, "2 frames are taken already, by nobody"),
+        ("successor=lie-of-kernel", 37, "is called free, and a part of it was not free before"),
         ("buddy=lie-of-cycle", 35, "neighbours on a ring do not lead to each other"),
     ]
     .into_iter()
@@ -42,6 +44,8 @@ fn all_lies_are_found() {
         ("buddy=lie-of-zone", 37, "its zones and sections are not those of its input"),
         ("buddy=lie-of-section", 37, "its zones and sections are not those of its input"),
         ("buddy=lie-of-ledger", 37, "its account forgets what the one before it said"),
+        ("successor=lie-of-managed", 37, "it changed more of the zones than what is free"),
+        ("successor=lie-of-tables", 37, "the frame maps are corrupt"),
         ("buddy=lie-of-owner", 37, "its account forgets what the one before it said"),
     ]
     .into_iter()

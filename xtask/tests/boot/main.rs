@@ -14,3 +14,4 @@ mod replaced;
 mod scale;
 mod sizes;
 mod smp;
+mod succession;
