@@ -31,6 +31,7 @@ fn drain<const Z: usize>(buddy: &mut Buddy<'_, Z>, request: Request) -> (u64, Er
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "four thousand allocations")]
 fn watermarks_keep_what_they_say() {
     let mut layout = two_zones();
     let mut buddy: Buddy<'_, 2> = layout.started();
@@ -60,6 +61,7 @@ fn watermarks_keep_what_they_say() {
 
 /// Down to the low watermark in every zone before any zone goes below its own.
 #[test]
+#[cfg_attr(miri, ignore = "three thousand allocations")]
 fn the_next_zone_before_the_reserve() {
     let mut layout = two_zones();
     let mut buddy: Buddy<'_, 2> = layout.started();

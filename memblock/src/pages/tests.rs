@@ -134,6 +134,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
+    #[cfg_attr(miri, ignore = "a property for fast machines")]
     fn pages_do_what_flags_do(ops in prop::collection::vec(op(), 1..60)) {
         let (mut array, mut model) = (Regions::<N>::new(Array::Reserved), Model(vec![false; CELLS as usize]));
         array.max = N;
