@@ -15,7 +15,7 @@ use x86_64::structures::paging::PhysFrame;
 
 const NORMAL: ZoneKind = ZoneKind::NORMAL;
 /// Under Miri every step costs a thousand times more.
-const SCALE: usize = if cfg!(miri) { 300 } else { 1 };
+const SCALE: usize = if cfg!(miri) { 1000 } else { 1 };
 
 fn marks(count: usize) -> Vec<AtomicU8> {
     // Whatever was there before.
@@ -108,6 +108,7 @@ fn the_last_frame_can_be_had_wherever_it_is_cached() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "four thousand allocations")]
 fn watermarks_hold_with_caches() {
     let mut layout = plain(4096);
     let mut buddy: Buddy<'_, 1> = layout.started();
@@ -126,6 +127,7 @@ fn watermarks_hold_with_caches() {
 
 /// Zones of two nodes side by side, and two that alternate: each has its lock.
 #[test]
+#[cfg_attr(miri, ignore = "seven thousand allocations")]
 fn zones_are_locked_apart_where_they_lie_apart() {
     let zones = [
         (0, ZoneKind::DMA, 1..1024),
