@@ -3,7 +3,7 @@
 
 use crate::layout::ZONE_ENDS;
 use crate::{Layout, MemoryRange};
-use handoff::{FRAME_BYTES, RegionFlags, SECTION_RUNS, memparse, parameters};
+use handoff::{FRAME_BYTES, RegionFlags, Rules, SECTION_RUNS, memparse, parameters};
 use heapless::Vec;
 
 /// Frames in the largest block of the page allocator; zone Movable starts at one. Linux: `MAX_ORDER_NR_PAGES` (6.1).
@@ -19,8 +19,10 @@ pub enum Movable {
     None,
     /// On each node what lies behind the first memory that can be unplugged.
     Hotplug,
-    /// Above 4 GiB what is not mirrored.
+    /// Above 4 GiB what is not mirrored, if any memory is.
     Unmirrored,
+    /// The same, and all of it if none is.
+    UnmirroredOrAll,
     /// What the kernel does not need, spread evenly over the nodes. The kernel gets the larger of what the two leave it.
     Rest {
         /// What the kernel needs.
@@ -90,6 +92,12 @@ impl Movable {
         }
     }
 
+    /// Returns how a version takes it: 6.1 follows `kernelcore=mirror` without mirrored memory, too.
+    #[must_use]
+    pub fn by(self, rules: Rules) -> Self {
+        if self == Self::Unmirrored && rules < Rules::V6_12 { Self::UnmirroredOrAll } else { self }
+    }
+
     /// Returns where zone Movable starts, for the nodes that have one.
     ///
     /// Linux: `find_zone_movable_pfns_for_nodes` (6.1).
@@ -100,7 +108,9 @@ impl Movable {
             Self::None => Starts::new(),
             Self::Hotplug => lowest(layout, |r| r.flags.contains(RegionFlags::HOTPLUG)),
             Self::Unmirrored if !memory.iter().any(mirrored) => Starts::new(),
-            Self::Unmirrored => lowest(layout, |r| !mirrored(r) && r.start_pfn >= MIRROR_FLOOR_PFN),
+            Self::Unmirrored | Self::UnmirroredOrAll => {
+                lowest(layout, |r| !mirrored(r) && r.start_pfn >= MIRROR_FLOOR_PFN)
+            }
             Self::Rest { kernel, movable } => {
                 let total = layout.present();
                 match movable.frames(total).checked_next_multiple_of(BLOCK_FRAMES).unwrap_or(total).min(total) {
@@ -263,5 +273,7 @@ mod tests {
         let mirrored = [(0, 0, 2048, none), (0, 4096, 5120, mirror), (0, 5120, 6144, none)];
         assert_eq!(starts(&mirrored, "kernelcore=mirror"), [(0, 5120)]);
         assert!(starts(&plugged, "kernelcore=mirror").is_empty(), "nothing is mirrored");
+        assert_eq!(Movable::Unmirrored.by(Rules::V6_1), Movable::UnmirroredOrAll);
+        assert_eq!(Movable::Unmirrored.by(Rules::V6_12), Movable::Unmirrored);
     }
 }

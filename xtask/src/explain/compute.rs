@@ -66,8 +66,12 @@ pub(super) fn compute(setting: &Setting) -> Result<Computed, String> {
         crashkernel::Reserve::<Store>::run(&command_line, blocks, &mut machine).unwrap_or_else(|never| match never {});
     let (main, low, mut blocks) = (crash.main, crash.low, crash.blocks);
 
-    let layout = Layout::with_movable(&blocks.memory, blocks.max_pfn, Movable::from_command_line(&command_line))
-        .map_err(|e| format!("memmap: {e}"))?;
+    let layout = Layout::with_movable(
+        &blocks.memory,
+        blocks.max_pfn,
+        Movable::from_command_line(&command_line).by(setting.rules),
+    )
+    .map_err(|e| format!("memmap: {e}"))?;
     let mut memory = Store::restore(&blocks, &command_line, log);
     memmap::allocate(&layout, &setting.model, &mut memory, &mut blocks.ledger).map_err(|e| format!("memmap: {e}"))?;
     let full = [Owner::SECTIONS, Owner::DESCRIPTORS, Owner::DESCRIPTOR_TABLES]

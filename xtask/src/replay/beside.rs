@@ -55,7 +55,7 @@ pub(super) fn compare(
     (memory, reserved): (&[Region], &[Region]),
     report: &mut Report,
 ) {
-    let movable = Movable::from_command_line(&boot.command_line);
+    let movable = Movable::from_command_line(&boot.command_line).by(boot.rules);
     // Why there is none was said with the zone report.
     let Ok(layout) = Layout::with_movable(memory, max_pfn, movable) else { return };
     let zones = layout.zones();

@@ -139,7 +139,7 @@ pub(super) fn replay_zones(boot: &Boot<'_>, memory: &[Region], max_pfn: u64, rep
     };
     report.skip("zone Device, which is empty at boot", entries.iter().filter(|e| e.event == Event::DeviceZone).count());
 
-    let movable = Movable::from_command_line(&boot.command_line);
+    let movable = Movable::from_command_line(&boot.command_line).by(boot.rules);
     let layout = match Layout::with_movable(memory, max_pfn, movable) {
         Ok(layout) => layout,
         Err(why) => {
