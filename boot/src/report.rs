@@ -178,7 +178,8 @@ impl Report<'_> {
         print!("");
         for (node, row) in (0..).zip(distances.rows().chunks(distances.nodes())) {
             let buddy = &self.kernel.buddy;
-            let zones = buddy.zones().iter().filter(|zone| zone.span.node == node);
+            let zones = buddy.zones();
+            let zones = zones.iter().filter(|zone| zone.span.node == node);
             let (managed, free) = zones.fold((0, 0), |(m, f), zone| (m + zone.managed, f + zone.free()));
             let (managed, free) = (managed * FRAME_BYTES, free * FRAME_BYTES);
             let _ = write!(Console, "Node {node}: {managed} bytes managed, {free} free; distances");

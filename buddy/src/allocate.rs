@@ -7,9 +7,9 @@ use crate::map::Block;
 use crate::online::Means;
 use crate::request::Content;
 use crate::tree::Leaf;
-use crate::zone::{Zone, corrupt, smallest};
-use crate::{Buddy, Error, Fault, Request, Statistics, Watermarks};
-use handoff::{PhysRange, SECTION_FRAMES, ZoneState};
+use crate::zone::{Zone, corrupt};
+use crate::{Buddy, Error, Fault, Request, Watermarks};
+use handoff::{NONE, PhysRange, ZoneKind, ZoneState};
 use x86_64::structures::paging::PhysFrame;
 
 impl<const Z: usize> Buddy<'_, Z> {
@@ -34,11 +34,41 @@ impl<const Z: usize> Buddy<'_, Z> {
     /// As [`allocate`](Self::allocate), and [`Error::CannotZero`].
     #[inline]
     pub fn allocate_with(&mut self, request: Request) -> Result<PhysFrame, Error> {
+        match self.take_first(request) {
+            Some(pfn) => Ok(physical(pfn)),
+            None => self.allocate_slowly(request),
+        }
+    }
+
+    #[cold]
+    #[inline]
+    fn allocate_slowly(&mut self, request: Request) -> Result<PhysFrame, Error> {
         let frame = physical(self.take(request)?.1);
         if request.content == Content::Zero {
             self.finish(request, block_range(frame, request.order)?)?;
         }
         Ok(frame)
+    }
+
+    /// Takes a block for a request without wishes from the zone that it tries first; `None` if maps there have none.
+    #[inline]
+    fn take_first(&mut self, request: Request) -> Option<u64> {
+        let index = usize::from(self.first_zone.filter(|_| request.has_no_wish())?);
+        let (zone, state) = (self.zones.get_mut(index)?, self.states.get_mut(index)?);
+        let pfn = zone.take_again(request.order).or_else(|| zone.take_elsewhere(state, request.order).ok()?)?;
+        // What damaged maps give must be the zone's all the same; else the block stays allocated.
+        self.runs.find(pfn).ok().filter(|run| usize::from(run.zone) == index)?;
+        self.counters[index].hit += 1;
+        Some(pfn)
+    }
+
+    /// Finds out which zone requests without wishes try first, if they may have all of it.
+    pub(crate) fn find_first_zone(&mut self) {
+        let open = |zone: &u16| {
+            let marks = self.watermarks.get(usize::from(*zone));
+            marks.is_some_and(|marks| marks.keep_nothing(marks.low, ZoneKind::NORMAL))
+        };
+        self.first_zone = self.zonelist.first(ZoneKind::NORMAL).filter(open);
     }
 
     /// Sets the function that fills memory with zeros, for requests that are [`zeroed`](Request::zeroed).
@@ -95,20 +125,34 @@ impl<const Z: usize> Buddy<'_, Z> {
 
     #[cold]
     pub(crate) fn out_of_memory(&self, request: Request) -> Error {
-        let mut allowed = Statistics::default();
-        self.zonelist.candidates(request).for_each(|z| allowed += (&self.states[z]).into());
-        refusal(request, &allowed)
+        let mut allowed = Allowed::default();
+        self.zonelist.candidates(request).for_each(|zone| allowed.add(&self.zones[zone], &self.states[zone]));
+        allowed.refusal(request)
     }
 }
 
-/// Returns why a request that finds nothing in the allowed zones fails.
-pub(crate) fn refusal(request: Request, allowed: &Statistics) -> Error {
-    let (order, largest, free) =
-        (request.order.max(request.align_order), allowed.largest_free_order(), allowed.free_frames());
-    if request.anywhere() && largest.is_some_and(|largest| largest >= order) {
-        Error::BelowWatermark { order, largest, free }
-    } else {
-        Error::OutOfMemory { order: request.order, largest, free }
+/// What the zones have that a request may use.
+#[derive(Default)]
+pub(crate) struct Allowed {
+    largest: Option<u8>,
+    free: u64,
+}
+
+impl Allowed {
+    pub(crate) fn add(&mut self, zone: &Zone<'_>, state: &ZoneState) {
+        self.largest = self.largest.max(zone.largest_free_order(state));
+        self.free = self.free.saturating_add(zone.free);
+    }
+
+    /// Returns why a request that finds nothing there fails.
+    pub(crate) fn refusal(self, request: Request) -> Error {
+        let Self { largest, free } = self;
+        let order = request.order.max(request.align_order);
+        if request.anywhere() && largest.is_some_and(|largest| largest >= order) {
+            Error::BelowWatermark { order, largest, free }
+        } else {
+            Error::OutOfMemory { order: request.order, largest, free }
+        }
     }
 }
 
@@ -143,32 +187,29 @@ impl<'a> Zone<'a> {
             Pass::Slow => marks.mark(request.priority),
         };
         let block = request.order.max(request.align_order);
-        let in_maps = smallest(state, block);
-        if (request.anywhere() && in_maps.is_none() && state.dormant.count == 0)
-            || !above_mark(state, marks, request, 1 << request.order, mark)
-        {
+        if !above_mark(self.free, marks, request, 1 << request.order, mark) {
             return Ok(None);
         }
         if !request.anywhere() {
             return self.take_inside(state, means, request);
         }
-        let from = match in_maps {
-            Some(from) => from,
+        let taken = match self.take(state, block)? {
+            None if state.dormant.count == 0 => None,
             None => {
                 self.wake_any(state, means)?;
-                let Some(from) = smallest(state, block) else { return Ok(None) };
-                from
+                self.take(state, block)?
             }
+            taken => taken,
         };
-        let pfn = self.take_from(state, from, block)?;
+        let Some(pfn) = taken else { return Ok(None) };
         // What damaged maps give must be the zone's all the same.
-        let place = means.runs.place(pfn)?;
-        if place.zone != means.zone {
+        if usize::from(means.runs.find(pfn)?.zone) != means.zone {
             return Err(corrupt(pfn, Fault::Zone));
         }
         if block > request.order {
-            let number = self.pieces.get(place.piece as usize).map_or(handoff::NONE, |piece| piece.map());
-            let start = (pfn % SECTION_FRAMES) as u32;
+            let place = means.runs.place(pfn)?;
+            let number = self.pieces.get(place.piece as usize).map_or(NONE, |piece| piece.map());
+            let start = place.frame;
             let taken = Block { start, order: block, leaf: Leaf::Allocated };
             self.trim(state, number, taken, start + (1 << request.order))?;
         }
@@ -178,17 +219,6 @@ impl<'a> Zone<'a> {
 
 /// Returns whether a zone may give so many frames, as far as its watermarks go.
 #[inline]
-pub(crate) fn above_mark(
-    zone: &ZoneState,
-    marks: &Watermarks,
-    request: Request,
-    frames: u64,
-    mark: Option<u64>,
-) -> bool {
-    // Without marks, counting what is free can be saved.
-    match mark {
-        None => true,
-        Some(mark) if marks.keep_nothing(mark, request.zone) => true,
-        Some(mark) => marks.allow(zone.free(), frames, request.zone, mark),
-    }
+pub(crate) fn above_mark(free: u64, marks: &Watermarks, request: Request, frames: u64, mark: Option<u64>) -> bool {
+    mark.is_none_or(|mark| marks.keep_nothing(mark, request.zone) || marks.allow(free, frames, request.zone, mark))
 }

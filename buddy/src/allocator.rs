@@ -5,7 +5,6 @@ use crate::node::Counters;
 use crate::online::{Growth, Means};
 use crate::piece::Piece;
 use crate::runs::{MAX_PFN, Place, Runs};
-use crate::shares::Shares;
 use crate::tree::Leaf;
 use crate::zone::{Found, Zone};
 use crate::zonelist::Zonelist;
@@ -36,6 +35,8 @@ pub struct Buddy<'a, const Z: usize = MAX_ZONES> {
     pub(crate) growth: Option<Growth<'a>>,
     pub(crate) mode: Mode,
     pub(crate) refused: u64,
+    /// The zone that a request without wishes tries first, if such requests may have all of it.
+    pub(crate) first_zone: Option<u16>,
 }
 
 impl<'a, const Z: usize> Buddy<'a, Z> {
@@ -93,14 +94,6 @@ impl<'a, const Z: usize> Buddy<'a, Z> {
         shares: &[MapShare],
     ) -> Result<Self, Error> {
         let zonelist = Zonelist::new(states.iter().map(|zone| &zone.span))?;
-        for zone in states {
-            let ZoneSpan { node, kind, present, .. } = zone.span;
-            let (kept, counted) =
-                if zone.managed > present { (zone.managed, present) } else { (zone.managed, zone.free()) };
-            if counted > kept || kept > present {
-                return Err(Error::Count { node, kind, what: Counter::Managed, kept, counted });
-            }
-        }
         let total =
             |numbers: &mut dyn Iterator<Item = u32>| numbers.fold(0, |sum: usize, n| sum.saturating_add(n as usize));
         let needed = Error::Tables {
@@ -110,9 +103,13 @@ impl<'a, const Z: usize> Buddy<'a, Z> {
         let mut zones = Vec::<Zone<'a>, Z>::new();
         let mut rest = pieces;
         for state in states {
+            let (ZoneSpan { node, kind, present, .. }, kept, free) = (state.span, state.managed, state.free());
+            let counted = if kept > present { present } else { free };
+            if counted > kept || kept > present {
+                return Err(Error::Count { node, kind, what: Counter::Managed, kept, counted });
+            }
             let (own, after) = rest.split_at_mut_checked(state.pieces as usize).ok_or(needed)?;
-            let zone = Zone { pieces: own, maps: Shares::new() };
-            zones.push(zone).map_err(|_| Error::Capacity { capacity: Z })?;
+            zones.push(Zone::new(own, free)).map_err(|_| Error::Capacity { capacity: Z })?;
             rest = after;
         }
         let mut rest = maps;
@@ -122,7 +119,7 @@ impl<'a, const Z: usize> Buddy<'a, Z> {
             zone.maps.push(own, share.own)?;
             rest = after;
         }
-        Ok(Self {
+        let mut buddy = Self {
             states: states.iter().copied().collect(),
             zones,
             runs: Runs::checked(runs, states)?,
@@ -133,7 +130,10 @@ impl<'a, const Z: usize> Buddy<'a, Z> {
             growth: None,
             mode,
             refused: 0,
-        })
+            first_zone: None,
+        };
+        buddy.find_first_zone();
+        Ok(buddy)
     }
 
     /// Sets the function that makes frame maps of frames, for sections that need one when there is none left.
@@ -144,10 +144,14 @@ impl<'a, const Z: usize> Buddy<'a, Z> {
         self.growth = Some(growth);
     }
 
-    /// Returns the zones: with the runs, the shares and the tables the whole state.
+    /// Returns the zones as they are now: with the runs, the shares and the tables the whole state.
+    ///
+    /// Counts the free blocks, in time proportional to the number of sections, and to that of tiles of 64 frames that are cut.
     #[must_use]
-    pub fn zones(&self) -> &[ZoneState] {
-        &self.states
+    pub fn zones(&self) -> Vec<ZoneState, Z> {
+        let mut states = self.states.clone();
+        self.zones.iter().zip(&mut states).for_each(|(zone, state)| zone.count_blocks(state));
+        states
     }
 
     /// Returns all memory, as runs of frames of one zone.
@@ -199,7 +203,7 @@ pub(crate) fn why_not(pfn: u64, found: Found) -> Error {
 /// Shows the tables; what is in them is too much.
 impl<const Z: usize> fmt::Debug for Buddy<'_, Z> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Buddy").field("runs", &self.runs()).field("zones", &self.states).finish_non_exhaustive()
+        f.debug_struct("Buddy").field("runs", &self.runs()).field("zones", &self.zones()).finish_non_exhaustive()
     }
 }
 

@@ -214,8 +214,8 @@ pub enum Fault {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Counter {
-    /// Free blocks of an order, in maps.
-    Blocks(u8),
+    /// Free frames.
+    Free,
     /// Dormant sections.
     Dormant,
     /// Frame maps in use, or used before.
@@ -310,7 +310,7 @@ impl fmt::Display for Fault {
 impl fmt::Display for Counter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blocks(order) => write!(f, "the number of free blocks of order {order}"),
+            Self::Free => f.write_str("the number of free frames"),
             Self::Dormant => f.write_str("the number of dormant sections"),
             Self::Maps => f.write_str("the number of frame maps in use"),
             Self::MapFrames => f.write_str("the number of frames that hold maps"),

@@ -59,7 +59,10 @@ impl<const Z: usize> Buddy<'_, Z> {
             let (zone, state, _) = self.zone(place.zone);
             match zone.piece(place.piece, pfn)? {
                 State::Online { map } => zone.release(state, map, place.frame, found.order)?,
-                _ => zone.put_to_sleep(state, place.piece)?,
+                _ => {
+                    zone.free = zone.free.wrapping_add(SECTION_FRAMES);
+                    zone.put_to_sleep(state, place.piece)?;
+                }
             }
             pfn = found.end();
         }

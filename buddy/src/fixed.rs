@@ -56,6 +56,7 @@ impl<const Z: usize> Buddy<'_, Z> {
                 }
                 _ => {
                     zone.awake(state, place.piece)?;
+                    zone.free = zone.free.wrapping_sub(SECTION_FRAMES);
                     zone.set_piece(place.piece, if becomes == Leaf::Kept { State::Kept } else { State::Giant });
                 }
             }

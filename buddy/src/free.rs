@@ -4,9 +4,9 @@
 use crate::allocator::{pfn, why_not};
 use crate::runs::{Place, Runs};
 use crate::tree::Leaf;
-use crate::zone::{Zone, corrupt};
-use crate::{Buddy, Error, Fault};
-use handoff::MAX_ORDER;
+use crate::zone::Zone;
+use crate::{Buddy, Error};
+use handoff::{MAX_ORDER, NONE, ZoneState};
 use x86_64::structures::paging::PhysFrame;
 
 impl<const Z: usize> Buddy<'_, Z> {
@@ -22,9 +22,10 @@ impl<const Z: usize> Buddy<'_, Z> {
     pub fn free(&mut self, frame: PhysFrame, order: u8) -> Result<(), Error> {
         let pfn = pfn(frame);
         let place = check_place(&self.runs, pfn, order)?;
-        let (zone, state, _) = self.zone(place.zone);
-        let map = zone.check(place, pfn, order)?;
-        zone.release(state, map, place.frame, order)
+        match (self.zones.get_mut(place.zone), self.states.get_mut(place.zone)) {
+            (Some(zone), Some(state)) => zone.free(state, place, pfn, order),
+            _ => Err(Error::Foreign { pfn }),
+        }
     }
 }
 
@@ -41,12 +42,17 @@ pub(crate) fn check_place(runs: &Runs, pfn: u64, order: u8) -> Result<Place, Err
 }
 
 impl Zone<'_> {
-    /// Returns the map of a block that may be freed: one that was allocated exactly so.
+    /// Frees a block that was allocated exactly so.
     #[inline]
-    pub(crate) fn check(&self, place: Place, pfn: u64, order: u8) -> Result<u32, Error> {
-        let piece = self.pieces.get(place.piece as usize).ok_or(corrupt(pfn, Fault::Missing))?;
-        match self.maps.get(piece.map()) {
-            Some(map) if map.is_allocated(place.frame, order) => Ok(piece.map()),
+    pub(crate) fn free(&mut self, state: &mut ZoneState, place: Place, pfn: u64, order: u8) -> Result<(), Error> {
+        let number = self.pieces.get(place.piece as usize).map_or(NONE, |piece| piece.map());
+        match self.maps.get_mut(number) {
+            Some(map) if map.is_allocated(place.frame, order) => {
+                map.release(place.frame, order);
+                let listed = map.orders() & !map.listed == 0;
+                self.free = self.free.wrapping_add(1 << order);
+                if listed { Ok(()) } else { self.relist(state, number) }
+            }
             _ => Err(self.why_not_free(place, pfn, order)),
         }
     }

@@ -66,6 +66,7 @@ impl<const Z: usize> Buddy<'_, Z> {
             let (count, sections) = (frames.end - frames.start, ((frames.end - frames.start) / SECTION_FRAMES) as u32);
             if sections > 0 && *mode == Mode::Lazy && zone.all_kept(place.piece, sections) {
                 zone.put_all_to_sleep(state, place.piece, sections)?;
+                zone.free = zone.free.wrapping_add(count);
                 state.managed += count;
                 total += HandedOver { frames: count, blocks: count >> MAX_ORDER };
                 continue;
@@ -77,6 +78,7 @@ impl<const Z: usize> Buddy<'_, Z> {
                 let blocks = match mode {
                     Mode::Eager if whole => {
                         let map = zone.maps.take(state).ok_or(Error::NoMap)?;
+                        zone.free = zone.free.wrapping_add(count);
                         zone.map_free(state, place.piece, section(frames.start), map, End::Last).map(|()| TOP_BLOCKS)?
                     }
                     _ => {

@@ -29,7 +29,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     #[must_use]
     pub fn node_statistics(&self, node: u16) -> Statistics {
         let mut total = Statistics::default();
-        self.states.iter().filter(|zone| zone.span.node == node).for_each(|zone| total += zone.into());
+        self.zones().iter().filter(|zone| zone.span.node == node).for_each(|zone| total += zone.into());
         total
     }
 
@@ -66,11 +66,11 @@ pub struct FullZoneInfo<'b, 'p, const Z: usize>(pub &'b Buddy<'p, Z>);
 
 impl<const Z: usize> fmt::Display for FullZoneInfo<'_, '_, Z> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Buddy { states, watermarks, counters, .. } = self.0;
-        for ((zone, marks), counters) in states.iter().zip(watermarks).zip(counters) {
-            let ZoneState { span, managed, .. } = zone;
+        let Buddy { zones, states, watermarks, counters, .. } = self.0;
+        for (((zone, state), marks), counters) in zones.iter().zip(states).zip(watermarks).zip(counters) {
+            let ZoneState { span, managed, .. } = state;
             writeln!(f, "Node {}, zone {:>8}", span.node, span.kind)?;
-            writeln!(f, "  pages free     {}", zone.free())?;
+            writeln!(f, "  pages free     {}", zone.free)?;
             writeln!(f, "        boost    0")?;
             writeln!(f, "        min      {}", marks.min)?;
             writeln!(f, "        low      {}", marks.low)?;
@@ -82,7 +82,7 @@ impl<const Z: usize> fmt::Display for FullZoneInfo<'_, '_, Z> {
             // The fifth is for memory of devices, of which there is none here: what is kept is the same.
             let [dma, dma32, normal, movable] = marks.lowmem_reserve;
             writeln!(f, "        protection: ({dma}, {dma32}, {normal}, {movable}, {movable})")?;
-            writeln!(f, "      nr_free_pages {}", zone.free())?;
+            writeln!(f, "      nr_free_pages {}", zone.free)?;
             writeln!(f, "      numa_hit     {}", counters.hit)?;
             writeln!(f, "      numa_miss    {}", counters.miss)?;
             writeln!(f, "      numa_foreign {}", counters.foreign)?;

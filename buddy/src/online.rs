@@ -91,21 +91,16 @@ impl<'a> Zone<'a> {
     ) -> Result<(), Error> {
         self.map(number)?.start_free(piece, section);
         self.set_piece(piece, State::Online { map: number });
-        let blocks = &mut state.free_area[usize::from(MAX_ORDER)].blocks;
-        *blocks = blocks.saturating_add(SECTION_FRAMES >> MAX_ORDER);
         self.link(state, MAX_ORDER, number, end)
     }
 
     /// Takes the map from a section that is free as a whole, or kept. The caller says what the piece is now.
     pub(crate) fn retire(&mut self, state: &mut ZoneState, number: u32) -> Result<(), Error> {
+        self.map(number)?.merge_spare();
         for order in 0..ORDERS as u8 {
             if self.map(number)?.listed >> order & 1 != 0 {
                 self.unlink(state, order, number)?;
             }
-        }
-        if self.map(number)?.is_free() {
-            let blocks = &mut state.free_area[usize::from(MAX_ORDER)].blocks;
-            *blocks = blocks.saturating_sub(SECTION_FRAMES >> MAX_ORDER);
         }
         self.maps.give(state, number);
         Ok(())
@@ -197,8 +192,8 @@ impl<'a> Zone<'a> {
         frames: u32,
     ) -> Result<Option<(u32, u32)>, Error> {
         let order = (frames.next_power_of_two().ilog2() as u8).min(MAX_ORDER);
-        let Some(from) = crate::zone::smallest(state, order) else { return Ok(None) };
-        let number = self.first_map(state, from)?;
+        let found = (order..=MAX_ORDER).find_map(|from| Some((from, self.first_with(state, from)?)));
+        let Some((from, number)) = found else { return Ok(None) };
         let blocks = frames.div_ceil(1 << MAX_ORDER);
         let map = self.map(number)?;
         let (mut start, mut end) = (0, 0);

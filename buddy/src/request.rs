@@ -158,6 +158,14 @@ impl Request {
         if order > MAX_ORDER { Err(Error::Order { order, max: MAX_ORDER }) } else { Ok(()) }
     }
 
+    /// Returns whether this is what [`order`](Self::order) returns.
+    #[inline]
+    pub(crate) fn has_no_wish(&self) -> bool {
+        let Self { node, priority, content, .. } = self;
+        let usual = (node, priority, content) == (&Node::Any, &Priority::Usual, &Content::Undefined);
+        usual && self.zone == ZoneKind::NORMAL && self.align_order == 0 && self.anywhere()
+    }
+
     /// Returns whether any address will do.
     pub(crate) const fn anywhere(&self) -> bool {
         self.above == 0 && self.below == u64::MAX

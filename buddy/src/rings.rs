@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Rings of maps that have free blocks of an order, and the ring of dormant pieces.
+//! Rings of maps that may have free blocks of an order, and the ring of dormant pieces.
 //!
 //! Links may come from a hand-off that somebody damaged, so each one is checked before it is changed: a wrong link is an
 //! error and never a panic.
@@ -21,51 +21,25 @@ pub(crate) enum End {
 }
 
 impl Zone<'_> {
-    /// Returns the map from which the next free block of an order comes.
-    ///
-    /// Every map on a ring but the first has a free block of its order; the first stays when it has none any more, since it
-    /// is likely to have one again soon.
+    /// Puts a map on the rings of all orders that it may have blocks of.
     #[inline]
-    pub(crate) fn first_map(&mut self, state: &mut ZoneState, order: u8) -> Result<u32, Error> {
-        loop {
-            let first = state.free_area[usize::from(order)].first_map;
-            let map = self.map(first)?;
-            if map.orders() >> order & 1 != 0 {
-                return Ok(first);
-            }
-            self.unlink(state, order, first)?;
-        }
-    }
-
-    /// Puts a map on the rings of the orders that it has blocks of now, and takes it off those of orders that it had
-    /// blocks of before.
-    #[inline]
-    pub(crate) fn relist(&mut self, state: &mut ZoneState, number: u32, before: u16) -> Result<(), Error> {
+    pub(crate) fn relist(&mut self, state: &mut ZoneState, number: u32) -> Result<(), Error> {
         let map = self.map(number)?;
         let gained = map.orders() & !map.listed;
-        let lost = before & !map.orders() & map.listed & !map.first_of;
-        if gained | lost == 0 { Ok(()) } else { self.relist_orders(state, number, gained, lost) }
+        if gained == 0 { Ok(()) } else { self.link_all(state, gained, number, End::First) }
     }
 
-    fn relist_orders(&mut self, state: &mut ZoneState, number: u32, gained: u16, lost: u16) -> Result<(), Error> {
-        for order in (0..16).filter(|order| lost >> order & 1 != 0) {
-            self.unlink(state, order, number)?;
-        }
-        for order in (0..16).filter(|order| gained >> order & 1 != 0) {
-            self.link(state, order, number, End::First)?;
-        }
-        Ok(())
+    /// Puts a map on the rings of these orders.
+    #[cold]
+    pub(crate) fn link_all(&mut self, state: &mut ZoneState, orders: u16, number: u32, end: End) -> Result<(), Error> {
+        (0..16).filter(|order| orders >> order & 1 != 0).try_for_each(|order| self.link(state, order, number, end))
     }
 
     /// Puts a map on the ring of an order.
     pub(crate) fn link(&mut self, state: &mut ZoneState, order: u8, number: u32, end: End) -> Result<(), Error> {
         let (at, bit) = (usize::from(order), 1 << order);
         let area = state.free_area.get_mut(at).ok_or(corrupt(0, Fault::Summary))?;
-        let mut first = area.first_map;
-        if first != NONE && self.map(first)?.orders() & bit == 0 {
-            self.unlink(state, order, first)?;
-            first = state.free_area[at].first_map;
-        }
+        let first = area.first_map;
         let (next, previous) = match first {
             NONE => (number, number),
             _ => (first, self.map(first)?.links[at].previous),
@@ -74,15 +48,10 @@ impl Zone<'_> {
         map.links[at] = Link { next, previous };
         map.listed |= bit;
         if first == NONE || end == End::First {
-            map.first_of |= bit;
             state.free_area[at].first_map = number;
         }
-        if first != NONE {
-            self.map(previous)?.links[at].next = number;
-            let next = self.map(next)?;
-            next.links[at].previous = number;
-            next.first_of &= if end == End::First { !bit } else { !0 };
-        }
+        self.map(previous)?.links[at].next = number;
+        self.map(next)?.links[at].previous = number;
         Ok(())
     }
 
@@ -102,12 +71,9 @@ impl Zone<'_> {
         self.map(previous)?.links[at].next = next;
         self.map(next)?.links[at].previous = previous;
         if is_first {
-            self.map(next)?.first_of |= bit;
             state.free_area[at].first_map = if next == number { NONE } else { next };
         }
-        let map = self.map(number)?;
-        map.listed &= !bit;
-        map.first_of &= !bit;
+        self.map(number)?.listed &= !bit;
         Ok(())
     }
 

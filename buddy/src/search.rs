@@ -59,7 +59,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     pub(crate) fn window(&self, zone: usize, frames: u64, request: Request) -> Option<Range<u64>> {
         let (state, marks) = (&self.states[zone], &self.watermarks[zone]);
         let window = request.above.max(state.span.start_pfn)..request.below.min(state.span.end_pfn());
-        (!window.is_empty() && above_mark(state, marks, request, frames, marks.mark(request.priority)))
+        (!window.is_empty() && above_mark(self.zones[zone].free, marks, request, frames, marks.mark(request.priority)))
             .then_some(window)
     }
 

@@ -72,7 +72,7 @@ impl<'a> Buddy<'a, MAX_ZONES> {
             }
         }
         after.runs = self.runs().iter().copied().collect();
-        after.zones = self.states;
+        after.zones = self.zones().into_iter().collect();
         Ok(after)
     }
 }

@@ -109,7 +109,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         let mut total = Statistics::default();
-        self.states.iter().for_each(|zone| total += zone.into());
+        self.zones().iter().for_each(|zone| total += zone.into());
         total
     }
 

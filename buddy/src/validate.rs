@@ -14,7 +14,7 @@ use handoff::{FRAME_BYTES, MAX_ORDER, NONE, ORDERS, SECTION_FRAMES, Waiting, Zon
 #[derive(Clone, Copy, Default)]
 struct Counted {
     allocated: u64,
-    free_blocks: [u64; ORDERS],
+    free: u64,
     dormant: u32,
     online: u32,
     /// Maps on the ring of each order.
@@ -52,6 +52,7 @@ impl<const Z: usize> Buddy<'_, Z> {
             State::Dormant { .. } | State::Giant if !part.whole => Err(corrupt(start, Fault::Zone)),
             State::Dormant { .. } => {
                 counted.dormant += 1;
+                counted.free += SECTION_FRAMES;
                 Ok(())
             }
             State::Giant => {
@@ -112,7 +113,7 @@ fn check_blocks(map: &FrameMap, frames: Range<u32>, start: u64, counted: &mut Co
         match leaf {
             Leaf::Allocated => counted.allocated += 1 << order,
             Leaf::Free => {
-                counted.free_blocks[usize::from(order)] += 1;
+                counted.free += 1 << order;
                 let buddy = frame ^ 1 << order;
                 let other = Block { start: buddy, order, leaf };
                 if order < MAX_ORDER && map.block_of(buddy) == Some(other) {
@@ -151,12 +152,8 @@ impl Zone<'_> {
             let start = section_start(map.section);
             let next = map.links[at].next;
             let follows = self.maps.get(next).is_some_and(|next| next.links[at].previous == number);
-            let marked = map.listed & bit != 0 && (map.first_of & bit != 0) == (number == first);
-            if !follows || !marked {
+            if !follows || map.listed & bit == 0 {
                 return Err(corrupt(start, Fault::Links));
-            }
-            if map.orders() & bit == 0 && number != first {
-                return Err(corrupt(start, Fault::Summary));
             }
             number = next;
         }
@@ -164,14 +161,12 @@ impl Zone<'_> {
     }
 
     fn check_numbers(&self, state: &ZoneState, counted: &Counted) -> Result<(), Error> {
-        for (order, found) in (0..).zip(counted.free_blocks) {
-            number(state, Counter::Blocks(order), state.free_area[usize::from(order)].blocks, found)?;
-        }
+        number(state, Counter::Free, self.free, counted.free)?;
         let own = self.maps.own().map(|range| range.size() / FRAME_BYTES).sum();
         number(state, Counter::MapFrames, state.map_frames, own)?;
         let used = u64::from(counted.online) + u64::from(state.idle_maps.count);
         number(state, Counter::Maps, state.used_maps.into(), used)?;
-        number(state, Counter::Managed, state.managed, state.free() + counted.allocated + own)
+        number(state, Counter::Managed, state.managed, counted.free + counted.allocated + own)
     }
 }
 

@@ -115,6 +115,7 @@ impl<const Z: usize> Buddy<'_, Z> {
     /// Call it again after memory came or went. Linux: `init_per_zone_wmark_min` (6.1).
     pub fn set_watermarks(&mut self, policy: &WatermarkPolicy) {
         self.watermarks = Watermarks::compute(&self.states, policy);
+        self.find_first_zone();
     }
 
     /// Returns the watermarks, in the order of [`zones`](Self::zones).

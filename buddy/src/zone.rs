@@ -2,7 +2,7 @@
 //! One zone: what taking and giving back a block does to its maps and its numbers. No locks, no choice of zone.
 
 use crate::allocator::cut;
-use crate::map::{Block, FrameMap};
+use crate::map::{Block, FrameMap, TILE_ORDER};
 use crate::piece::{Piece, State};
 use crate::rings::End;
 use crate::runs::{Place, section_start};
@@ -10,12 +10,23 @@ use crate::shares::Shares;
 use crate::tree::Leaf;
 use crate::{Error, Fault};
 use core::ops::Range;
-use handoff::{MAX_ORDER, SECTION_FRAMES, ZoneState};
+use handoff::{MAX_ORDER, NONE, ORDERS, SECTION_FRAMES, ZoneState};
 
 /// A zone's pieces and maps. Its numbers are in a [`ZoneState`], which each call is given.
 pub(crate) struct Zone<'a> {
     pub(crate) pieces: &'a mut [Piece],
     pub(crate) maps: Shares<'a>,
+    /// Free frames, those of dormant sections too.
+    pub(crate) free: u64,
+    /// For each order of blocks in tiles, where the last one came from. Only a hint: any value will do.
+    spots: [Spot; TILE_ORDER as usize],
+}
+
+/// A tile of a map.
+#[derive(Clone, Copy)]
+struct Spot {
+    map: u32,
+    tile: u32,
 }
 
 /// What a frame is, and how far that goes.
@@ -37,69 +48,114 @@ impl Found {
 /// The order of a whole section.
 pub(crate) const SECTION_ORDER: u8 = SECTION_FRAMES.ilog2() as u8;
 
-/// Returns the smallest order of at least `order` that the zone has a free block of, in a map.
-#[inline]
-pub(crate) fn smallest(state: &ZoneState, order: u8) -> Option<u8> {
-    (order..=MAX_ORDER).find(|order| state.free_area[usize::from(*order)].blocks != 0)
-}
-
 pub(crate) const fn corrupt(pfn: u64, fault: Fault) -> Error {
     Error::Corrupt { pfn, fault }
 }
 
 impl<'a> Zone<'a> {
-    /// Takes a block out of one of order `from`, the [smallest] sufficient one that is in a map, and splits that. Returns the number of
-    /// its first frame.
+    /// Returns a zone of these pieces, with so many free frames, that has no maps yet.
+    pub(crate) const fn new(pieces: &'a mut [Piece], free: u64) -> Self {
+        Self { pieces, maps: Shares::new(), free, spots: [Spot { map: NONE, tile: 0 }; TILE_ORDER as usize] }
+    }
+
+    /// Takes a block; `None` if no map has one. Returns the number of its first frame.
     ///
     /// Linux: `__rmqueue_smallest` and `expand` (6.1).
     #[inline]
-    pub(crate) fn take_from(&mut self, state: &mut ZoneState, from: u8, order: u8) -> Result<u64, Error> {
-        let number = self.first_map(state, from)?;
-        let map = self.map(number)?;
-        let before = map.orders();
-        let start = section_start(map.section);
-        let frame = map.take(from, order, &mut state.free_area).ok_or(corrupt(start, Fault::Summary))?;
-        self.relist(state, number, before)?;
-        Ok(start + u64::from(frame))
+    pub(crate) fn take(&mut self, state: &mut ZoneState, order: u8) -> Result<Option<u64>, Error> {
+        match self.take_again(order) {
+            None => self.take_elsewhere(state, order),
+            taken => Ok(taken),
+        }
     }
 
-    /// Takes up to `count` blocks and passes each to `each`; returns how many. Which ones is what as many calls of [`take_from`](Self::take_from)
-    /// would take, but a larger block is cut into all its parts at once.
-    ///
-    /// Linux: `rmqueue_bulk` (6.1).
-    #[cfg(feature = "spin")]
-    pub(crate) fn take_many(
-        &mut self,
-        state: &mut ZoneState,
-        wanted: u8,
-        count: usize,
-        mut each: impl FnMut(u64),
-    ) -> Result<usize, Error> {
-        let mut taken = 0;
-        while taken < count {
-            let Some(order) = smallest(state, wanted) else { break };
-            // As large a block as is needed in one piece, or the largest part of it that is.
-            let parts = ((count - taken).ilog2() as u8).min(order - wanted);
-            let from = self.first_map(state, order)?;
-            let block = self.take_from(state, order, wanted + parts)?;
-            let map = self.map(from)?;
-            for part in 0..1u64 << parts {
-                let pfn = block + (part << wanted);
-                map.describe((pfn % SECTION_FRAMES) as u32, wanted, Leaf::Allocated);
-                each(pfn);
+    /// Takes a block from where the last one of this order came from, if there is another.
+    #[inline]
+    pub(crate) fn take_again(&mut self, order: u8) -> Option<u64> {
+        let Spot { map: number, tile } = *self.spots.get(usize::from(order))?;
+        let map = self.maps.get_mut(number)?;
+        let frame = map.take_in_tile(tile, order)?;
+        self.free = self.free.wrapping_sub(1 << order);
+        Some(section_start(map.section) + u64::from(frame))
+    }
+
+    /// Takes a block from where the one before did not come from: a small one from a tile that is cut already, else from the smallest
+    /// sufficient block.
+    #[inline(never)]
+    pub(crate) fn take_elsewhere(&mut self, state: &mut ZoneState, order: u8) -> Result<Option<u64>, Error> {
+        let mut ring = order;
+        while ring <= MAX_ORDER {
+            let number = state.free_area[usize::from(ring)].first_map;
+            let map = if number == NONE { None } else { Some(self.map(number)?) };
+            let found = match map {
+                None => None,
+                Some(map) if ring < TILE_ORDER => map.find_tile(ring),
+                Some(map) => map.take_tiles(ring, order.max(TILE_ORDER)),
+            };
+            if let Some(tile) = found {
+                return self.take_found(state, number, tile, order, ring).map(Some);
             }
-            taken += 1 << parts;
+            // The last map stays on the ring: it is likely to have such a block again soon.
+            if number == NONE || self.map(number)?.links[usize::from(ring)].next == number {
+                ring = (ring + 1).max(TILE_ORDER);
+            } else {
+                self.unlink(state, ring, number)?;
+            }
         }
-        Ok(taken)
+        Ok(None)
+    }
+
+    /// Takes a block from a tile that was found on the ring of an order, and says where the next one is to come from.
+    fn take_found(&mut self, state: &mut ZoneState, number: u32, tile: u32, order: u8, ring: u8) -> Result<u64, Error> {
+        let map = self.map(number)?;
+        let start = section_start(map.section);
+        if ring >= TILE_ORDER && order < TILE_ORDER {
+            map.cut(tile);
+        }
+        self.relist(state, number)?;
+        let Some(spot) = self.spots.get_mut(usize::from(order)) else {
+            self.free = self.free.wrapping_sub(1 << order);
+            return Ok(start + u64::from(tile << TILE_ORDER));
+        };
+        *spot = Spot { map: number, tile };
+        self.take_again(order).ok_or(corrupt(start, Fault::Summary))
+    }
+
+    /// Writes into the zone's numbers how many blocks are free now.
+    pub(crate) fn count_blocks(&self, state: &mut ZoneState) {
+        let mut blocks = [0; ORDERS];
+        let maps = self.pieces.iter().take(state.used_pieces as usize).filter_map(|piece| self.maps.get(piece.map()));
+        maps.for_each(|map| map.count(&mut blocks));
+        state.free_area.iter_mut().zip(blocks).for_each(|(area, blocks)| area.blocks = blocks);
+    }
+
+    /// Returns the largest order that the zone has a free block of.
+    pub(crate) fn largest_free_order(&self, state: &ZoneState) -> Option<u8> {
+        if state.dormant.count > 0 {
+            return Some(MAX_ORDER);
+        }
+        (0..=MAX_ORDER).rev().find(|order| self.first_with(state, *order).is_some())
+    }
+
+    /// Returns the first map on a ring that has a free block of exactly this order.
+    pub(crate) fn first_with(&self, state: &ZoneState, order: u8) -> Option<u32> {
+        let mut number = state.free_area.get(usize::from(order))?.first_map;
+        for _ in 0..self.maps.len() {
+            let map = self.maps.get(number)?;
+            if map.has(order) {
+                return Some(number);
+            }
+            number = map.links[usize::from(order)].next;
+        }
+        None
     }
 
     /// Merges an allocated block with its free buddies.
-    #[inline]
     pub(crate) fn release(&mut self, state: &mut ZoneState, number: u32, frame: u32, order: u8) -> Result<(), Error> {
         let map = self.map(number)?;
-        let before = map.orders();
-        map.release(frame, order, &mut state.free_area);
-        self.relist(state, number, before)
+        map.release(frame, order);
+        self.free = self.free.wrapping_add(1 << order);
+        self.relist(state, number)
     }
 
     /// Returns what a frame is.
@@ -143,25 +199,25 @@ impl<'a> Zone<'a> {
         becomes: Leaf,
     ) -> Result<(), Error> {
         let map = self.map(number)?;
-        let before = map.orders();
-        map.withdraw(block, &mut state.free_area);
+        map.withdraw(block);
         let rest = [block.start..wanted.start, wanted.end..block.end()];
         describe(map, rest[0].clone(), Leaf::Allocated);
-        describe(map, wanted, becomes);
+        describe(map, wanted.clone(), becomes);
         describe(map, rest[1].clone(), Leaf::Allocated);
         // With what was wanted out of the way, nothing merges to what was there.
-        rest.into_iter().flat_map(parts).for_each(|(start, order)| map.release(start, order, &mut state.free_area));
-        self.relist(state, number, before)
+        rest.into_iter().flat_map(parts).for_each(|(start, order)| map.release(start, order));
+        self.free = self.free.wrapping_sub(wanted.len() as u64);
+        self.relist(state, number)
     }
 
     /// Keeps the first frames of an allocated block, up to `end`, and releases the rest.
     pub(crate) fn trim(&mut self, state: &mut ZoneState, number: u32, block: Block, end: u32) -> Result<(), Error> {
         let map = self.map(number)?;
-        let before = map.orders();
         describe(map, block.start..end, Leaf::Allocated);
         describe(map, end..block.end(), Leaf::Allocated);
-        parts(end..block.end()).for_each(|(start, order)| map.release(start, order, &mut state.free_area));
-        self.relist(state, number, before)
+        parts(end..block.end()).for_each(|(start, order)| map.release(start, order));
+        self.free = self.free.wrapping_add((block.end() - end).into());
+        self.relist(state, number)
     }
 
     /// Frees frames of a map that are kept; returns in how many blocks.
@@ -174,12 +230,12 @@ impl<'a> Zone<'a> {
     ) -> Result<u64, Error> {
         let map = self.map(number)?;
         describe(map, frames.clone(), Leaf::Allocated);
-        parts(frames.clone()).for_each(|(start, order)| map.release(start, order, &mut state.free_area));
+        parts(frames.clone()).for_each(|(start, order)| map.release(start, order));
         let gained = map.orders() & !map.listed;
-        for order in (0..16).filter(|order| gained >> order & 1 != 0) {
-            self.link(state, order, number, end)?;
+        self.free = self.free.wrapping_add(frames.len() as u64);
+        if gained != 0 {
+            self.link_all(state, gained, number, end)?;
         }
-        self.relist(state, number, u16::MAX)?;
         Ok(parts(frames).count() as u64)
     }
 }

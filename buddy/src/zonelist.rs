@@ -115,6 +115,12 @@ impl<const Z: usize> Zonelist<Z> {
         Places { order, next: 0, first, count: self.nodes.len() }
     }
 
+    /// Returns the zone that a request tries first which may use zones up to `highest` of any node.
+    pub(crate) fn first(&self, highest: ZoneKind) -> Option<u16> {
+        let may = |entry: &&Entry| entry.rank & 0xff >= u32::from(u8::MAX - highest.0);
+        self.entries.iter().find(may).map(|entry| entry.zone)
+    }
+
     /// Returns the type of a zone by its index.
     #[cfg(feature = "spin")]
     pub(crate) fn kind_of(&self, zone: usize) -> Option<ZoneKind> {

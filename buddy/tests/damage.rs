@@ -15,7 +15,7 @@ const FRAMES: u64 = 2048;
 /// Where the parts of a map begin: tiles of frames, groups of tiles, the words that sum up, links.
 const GROUPS: usize = 8192;
 const SUMS: usize = GROUPS + 512;
-const LINKS: usize = SUMS + 28;
+const LINKS: usize = SUMS + 32;
 
 /// Two zones with an allocated block of order 3 at 8 and free blocks from 16 on; then five whole sections, two of them dormant.
 struct Live {
@@ -63,21 +63,21 @@ fn every_kind_of_damage_is_found() {
     let corrupt = |pfn, fault| Error::Corrupt { pfn, fault };
     let count = |what, kept, counted| Error::Count { node: 0, kind: ZoneKind::DMA, what, kept, counted };
     let table: &[(Damage, Error)] = &[
-        // The first tile: a block of 8 begins in the middle of another; a free block is allocated; its buddy is free.
-        (|live| live.map(0)[1] |= 0x02, corrupt(10, Fault::Overlap)),
-        (|live| live.map(0)[2] = 0, corrupt(17, Fault::Overlap)),
-        (|live| live.map(0)[8 + 1] |= 1, corrupt(0, Fault::Overlap)),
+        // The first tile: a block begins in the middle of another; free frames belong to no block; the first frame of a block is kept.
+        (|live| live.map(0)[1] |= 0x02, corrupt(9, Fault::Overlap)),
+        (|live| live.map(0)[8 + 2] = 0, corrupt(8, Fault::Overlap)),
+        (|live| live.map(0)[8 + 1] |= 1, corrupt(9, Fault::Overlap)),
         // The words that sum up, and the rings.
-        (|live| live.map(0)[SUMS] = 1, corrupt(0, Fault::Overlap)),
-        (|live| live.map(0)[SUMS + 14] ^= 1 << 5, corrupt(0, Fault::Overlap)),
-        (|live| live.map(0)[SUMS + 16] ^= 1 << 4, corrupt(0, Fault::Unlisted)),
-        (|live| live.map(0)[SUMS + 20] = 1, corrupt(0, Fault::Owner)),
+        (|live| live.map(0)[SUMS + 4] = 0, corrupt(0, Fault::Overlap)),
+        (|live| live.map(0)[SUMS + 12] ^= 1 << 5, corrupt(0, Fault::Overlap)),
+        (|live| live.map(0)[SUMS + 14] ^= 1 << 4, corrupt(0, Fault::Unlisted)),
         (|live| live.map(0)[SUMS + 24] = 1, corrupt(0, Fault::Owner)),
+        (|live| live.map(0)[SUMS + 28] = 1, corrupt(0, Fault::Owner)),
         (|live| live.map(0)[LINKS + 4 * 8] = 1, corrupt(0, Fault::Links)),
         (|live| live.map(0)[LINKS + 4 * 8 + 4] = 1, corrupt(0, Fault::Links)),
         (|live| live.zones[0].free_area[4].first_map = 9, corrupt(0, Fault::Missing)),
-        (|live| live.zones[0].free_area[0].first_map = 0, corrupt(0, Fault::Links)),
-        (|live| live.zones[0].free_area[4].blocks = 0, count(Counter::Blocks(4), 0, 1)),
+        (|live| live.zones[0].free_area[10].first_map = 0, corrupt(0, Fault::Links)),
+        (|live| live.zones[0].free_area[4].blocks = 0, count(Counter::Free, 992, 1008)),
         // Another zone's memory: the map of DMA says that frame 1024 is free.
         (|live| live.map(0)[GROUPS + 8 + 2] = 0, corrupt(1024, Fault::Overlap)),
         // Pieces: no such map; dormant where it cannot be; a ring that does not close.
@@ -106,13 +106,13 @@ fn damaged_maps_are_refused() {
     live.zones[0].free_area[4].first_map = 9;
     // The sums say that there is a block of order 6, and the tiles have none.
     live.map(0)[GROUPS..GROUPS + 16].fill(0);
-    let zones = live.zones.clone();
     let mut buddy = live.attach().unwrap();
+    let before = buddy.statistics();
     let low = |order| buddy::Request::order(order).zone(ZoneKind::DMA);
     assert_eq!(buddy.allocate_with(low(4)), Err(Error::Corrupt { pfn: 0, fault: Fault::Missing }));
-    assert_eq!(buddy.allocate_with(low(6)), Err(Error::Corrupt { pfn: 0, fault: Fault::Summary }));
-    assert_eq!(buddy.free(frame(8), 3), Err(Error::Corrupt { pfn: 8, fault: Fault::Overlap }));
-    assert_eq!(buddy.zones(), zones);
+    assert_eq!(buddy.allocate_with(low(6)), Err(Error::OutOfMemory { order: 6, largest: Some(5), free: 1008 }));
+    assert_eq!(buddy.free(frame(64), 6), Err(Error::Corrupt { pfn: 64, fault: Fault::Overlap }));
+    assert_eq!(buddy.statistics(), before);
 }
 
 /// What a damaged map says is free is not handed out where the zone has no memory.
@@ -122,7 +122,7 @@ fn nothing_but_memory_is_handed_out() {
     let mut all = [0; size_of::<FrameMap>()];
     all.copy_from_slice(live.map(0));
     // The map says that it is another section's.
-    all[SUMS + 24] = 1;
+    all[SUMS + 28] = 1;
     live.map(0).copy_from_slice(&all);
     let mut buddy = live.attach().unwrap();
     let request = buddy::Request::order(0).zone(ZoneKind::DMA);

@@ -7,35 +7,72 @@ use std::vec::Vec;
 
 const TOP_BLOCKS: u64 = SECTION_FRAMES >> MAX_ORDER;
 
-fn free() -> (FrameMap, [FreeArea; ORDERS]) {
+fn free() -> FrameMap {
     let mut map = FrameMap::UNUSED;
     map.start_free(3, 5);
-    let mut area = [FreeArea::EMPTY; ORDERS];
-    area[10].blocks = TOP_BLOCKS;
-    (map, area)
+    map
+}
+
+/// Takes the first block of an order out of one of the largest order.
+fn take(map: &mut FrameMap, order: u8) -> u32 {
+    let tile = map.take_tiles(10, order.max(TILE_ORDER)).unwrap();
+    if order >= TILE_ORDER {
+        return tile << TILE_ORDER;
+    }
+    map.cut(tile);
+    map.take_in_tile(tile, order).unwrap()
+}
+
+fn blocks(map: &FrameMap) -> [u64; ORDERS] {
+    let mut blocks = [0; ORDERS];
+    map.count(&mut blocks);
+    blocks
 }
 
 #[test]
 fn every_order_can_be_taken_and_comes_back() {
     for order in 0..=MAX_ORDER {
-        let (mut map, mut area) = free();
-        assert_eq!(map.take(10, order, &mut area), Some(0));
+        let mut map = free();
+        assert_eq!(take(&mut map, order), 0);
         assert!(map.is_allocated(0, order) && map.broken_at().is_none());
-        let left: u64 = (0..).zip(&area).map(|(order, area)| area.blocks << order).sum();
+        let found: Vec<_> = (0..=MAX_ORDER).map(|order| map.free_blocks(order).count() as u64).collect();
+        assert_eq!(found, blocks(&map));
+        let left: u64 = (0..).zip(found).map(|(order, blocks)| blocks << order).sum();
         assert_eq!(left, SECTION_FRAMES - (1 << order));
-        assert_eq!(map.orders().count_ones(), u32::from(MAX_ORDER - order) + 1);
-        map.release(0, order, &mut area);
+        map.release(0, order);
         assert!(map.is_free() && map.broken_at().is_none(), "{order}");
-        assert_eq!((area[10].blocks, map.orders()), (TOP_BLOCKS, 1 << 10));
+        assert_eq!((blocks(&map)[10], blocks(&map).iter().sum()), (TOP_BLOCKS, TOP_BLOCKS));
     }
 }
 
 #[test]
+fn a_tile_stays_cut_until_another_one_is_whole() {
+    let mut map = free();
+    let first = take(&mut map, 0);
+    let other = take(&mut map, 0);
+    map.release(first, 0);
+    assert_eq!((map.spare_in(0), map.groups[0].tree.leaf(0)), (Some(0), Leaf::Kept));
+    assert_eq!(map.free_blocks(10).next(), Some(0), "it counts as part of its block");
+    // It is used again.
+    assert_eq!((map.find_tile(3), map.take_in_tile(0, 3)), (Some(0), Some(0)));
+    assert_eq!((map.spare_in(0), map.broken_at()), (None, None));
+    assert_eq!(blocks(&map), [1, 1, 1, 2, 2, 2, 2, 2, 2, 2, TOP_BLOCKS - 2]);
+    map.release(0, 3);
+
+    map.release(other, 0);
+    let tile = other >> TILE_ORDER;
+    assert_eq!((map.spare, map.groups[0].tree.leaf(0), map.broken_at()), (tile as u16 + 1, Leaf::Free, None));
+    // Large blocks are taken of what is whole.
+    assert_eq!((map.take_tiles(10, 10), map.spare, map.find_tile(0)), (Some(0), 0, None));
+    assert_eq!((map.broken_at(), blocks(&map)[10]), (None, TOP_BLOCKS - 1));
+}
+
+#[test]
 fn a_block_is_described_anew_in_parts() {
-    let (mut map, mut area) = free();
+    let mut map = free();
     let block = map.block_of(1500).unwrap();
     assert_eq!(block, Block { start: 1024, order: 10, leaf: Leaf::Free });
-    map.withdraw(block, &mut area);
+    map.withdraw(block);
     for (frame, order, leaf) in [(1024, 0, Leaf::Kept), (1025, 0, Leaf::Allocated), (1026, 1, Leaf::Allocated)] {
         map.describe(frame, order, leaf);
     }
@@ -44,11 +81,11 @@ fn a_block_is_described_anew_in_parts() {
     }
     assert_eq!(map.broken_at(), None);
     assert_eq!(map.blocks(1024..2048).map(|block| block.order).collect::<Vec<_>>(), [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    map.release(1026, 1, &mut area);
-    map.release(1025, 0, &mut area);
+    map.release(1026, 1);
+    map.release(1025, 0);
     assert_eq!((map.free_blocks(0).next(), map.free_blocks(1).next()), (Some(1025), Some(1026)));
     map.describe(1024, 0, Leaf::Allocated);
-    map.release(1024, 0, &mut area);
+    map.release(1024, 0);
     assert_eq!((map.free_blocks(2).next(), map.broken_at()), (Some(1024), None));
 }
 
@@ -57,15 +94,18 @@ fn damage_is_found() {
     type Damage = fn(&mut FrameMap);
     let table: &[Damage] = &[
         |map| map.orders = 0,
-        |map| map.free_groups[3] = 3,
+        |map| map.may[3] = 0,
+        |map| map.may[7] = 0,
+        |map| map.groups[0].with[1] = 0,
         |map| map.groups[2].with[1] = 8,
         |map| map.groups[7].tree = Tree::KEPT,
         |map| map.tiles[0] = Tree::BLANK,
-        |map| map.tiles[0].set(0, 6, Leaf::Free),
+        |map| map.tiles[0] = Tree::FREE,
+        |map| map.tiles[9] = Tree::KEPT,
     ];
     for (i, damage) in table.iter().enumerate() {
-        let (mut map, mut area) = free();
-        map.take(10, 0, &mut area);
+        let mut map = free();
+        take(&mut map, 0);
         assert_eq!(map.broken_at(), None);
         damage(&mut map);
         assert!(map.broken_at().is_some(), "{i}");

@@ -197,7 +197,11 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
     #[must_use]
     pub fn statistics(&self) -> (Statistics, u64) {
         let mut total = Statistics::default();
-        self.zones.iter().for_each(|zone| total += (&*zone.lock().state).into());
+        for zone in &self.zones {
+            let Guarded { zone, state } = &mut *zone.lock();
+            zone.count_blocks(state);
+            total += (&**state).into();
+        }
         (total, self.slots.iter().map(|slot| slot.0.lock().frames()).sum())
     }
 

@@ -5,7 +5,7 @@ use super::cache::{Cache, LARGE_BATCH, SMALL_BATCH};
 use super::mark::{CACHED_ORDERS, CACHED_ZONES, Mark};
 use super::sync::MutexGuard;
 use super::{Guarded, Patience, Shared};
-use crate::allocate::{Pass, above_mark, refusal};
+use crate::allocate::{Allowed, Pass, above_mark};
 use crate::allocator::{pfn, physical, why_not};
 use crate::exact::frame_range;
 use crate::free::check_place;
@@ -13,8 +13,8 @@ use crate::map::Block;
 use crate::request::Content;
 use crate::rings::End;
 use crate::tree::Leaf;
-use crate::zone::{corrupt, smallest};
-use crate::{Error, Fault, Request, Statistics};
+use crate::zone::corrupt;
+use crate::{Error, Fault, Request};
 use handoff::{NONE, PhysRange};
 use heapless::Vec;
 use x86_64::structures::paging::PhysFrame;
@@ -52,7 +52,7 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
         if request.content == Content::Zero && self.zero.is_none() {
             return Err(Error::CannotZero);
         }
-        let (mut busy, mut allowed) = (None, Statistics::default());
+        let (mut busy, mut allowed) = (None, Allowed::default());
         for pass in [Pass::Fast, Pass::Slow] {
             for zone in self.zonelist.candidates(request) {
                 let mut guarded = match self.lock(zone, patience) {
@@ -71,11 +71,11 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
                 }
                 // Counted under the same lock: a moment later it may look different.
                 if pass == Pass::Slow {
-                    allowed += (&**state).into();
+                    allowed.add(own, state);
                 }
             }
         }
-        Err(busy.unwrap_or_else(|| refusal(request, &allowed)))
+        Err(busy.unwrap_or_else(|| allowed.refusal(request)))
     }
 
     /// Frees a block: what no cache takes.
@@ -104,8 +104,7 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
                 continue;
             }
             let Guarded { zone, state } = &mut *guarded;
-            let map = zone.check(place, pfn, order).map_err(|error| self.in_cache(error))?;
-            return zone.release(state, map, place.frame, order);
+            return zone.free(state, place, pfn, order).map_err(|error| self.in_cache(error));
         }
     }
 
@@ -145,31 +144,28 @@ impl<'b, 'a, const Z: usize, const CPUS: usize> Shared<'b, 'a, Z, CPUS> {
             let Ok(mut guarded) = self.lock(zone, patience) else { continue };
             let Guarded { zone: own, state } = &mut *guarded;
             let marks = &self.watermarks[zone];
-            if !above_mark(state, marks, request, (2 * batch as u64) << order, Some(marks.low)) {
-                continue;
-            }
-            if smallest(state, order).is_none()
-                && (state.dormant.count == 0 || own.wake_any(state, self.means(zone)).is_err())
-            {
+            if !above_mark(own.free, marks, request, (2 * batch as u64) << order, Some(marks.low)) {
                 continue;
             }
             let mut blocks = Vec::<u64, { 2 * SMALL_BATCH }>::new();
             let mut result = Ok(());
             while blocks.len() < batch && result.is_ok() {
-                let Some(found) = smallest(state, order) else { break };
-                // Whole blocks, or a whole batch of a larger one: what is left of a block would share a line of marks with it.
-                let count = batch.min(1 << (found - order));
-                let taken = own.take_many(state, order, count, |pfn| match self.runs.place(pfn) {
-                    Ok(place) if place.zone == zone && self.marks(pfn).set(pfn, Mark::idle(large)) => {
-                        blocks.extend([pfn]);
+                let first = match own.take_as(state, self.means(zone), marks, request, Pass::Fast) {
+                    Ok(Some(first)) => first,
+                    Ok(None) | Err(Error::NoMap) => break,
+                    Err(error) => {
+                        result = Err(error);
+                        break;
                     }
-                    // Damaged maps gave what is not the zone's.
-                    _ => result = Err(corrupt(pfn, Fault::Zone)),
-                });
-                match taken {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    Err(error) => result = Err(error),
+                };
+                // All that its tile has: another CPU's blocks there would share a line of marks with it.
+                let rest = core::iter::from_fn(|| own.take_again(order));
+                for pfn in core::iter::once(first).chain(rest).take(2 * SMALL_BATCH - blocks.len()) {
+                    let ours = self.runs.place(pfn).is_ok_and(|place| place.zone == zone);
+                    if !ours || !self.marks(pfn).set(pfn, Mark::idle(large)) || blocks.push(pfn).is_err() {
+                        // Damaged maps gave what is not the zone's.
+                        result = Err(corrupt(pfn, Fault::Zone));
+                    }
                 }
             }
             // The lowest on top, as it would come without a cache.
