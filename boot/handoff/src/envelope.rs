@@ -2,7 +2,7 @@
 //! The envelope a hand-off travels in: magic, version, edge, length; then postcard with a CRC-32.
 
 use core::fmt;
-use crc::{CRC_32_ISO_HDLC, Crc};
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Bytes of one exchange buffer; every hand-off fits.
@@ -12,7 +12,8 @@ pub const EXCHANGE_BYTES: usize = 64 * 1024;
 pub const HEADER_BYTES: usize = 12;
 
 const MAGIC: [u8; 4] = *b"BTMM";
-static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+/// Without a table, which would be a KiB in each program: hand-offs are short.
+static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// Returns the CRC-32 that hand-offs carry (ISO HDLC, that of zip and Ethernet), of any bytes.
 #[must_use]
