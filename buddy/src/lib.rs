@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The page-frame allocator: what hands out physical memory once early boot is over.
 //!
-//! Free memory is kept as blocks of 2^order frames, order 0 to 10 (4 KiB to 4 MiB), per zone and node. A request takes
-//! the smallest block that is large enough and splits it; a free merges the block with its buddy as long as that is free. Both
-//! cost at most one step per order, however much memory is free. What is free is kept in bitmaps, two bits per frame and
-//! section of 128 MiB, and a section that is free or allocated as a whole needs none: so 16 TiB cost a table of 1 MiB at first.
+//! Free memory consists of blocks of 2^order frames, order 0 to 10 (4 KiB to 4 MiB), per zone and node. A request takes a part of
+//! a block that is large enough, a free merges the block with its buddy as long as that is free. Both take a few steps, however
+//! much memory is free. What is free is a set of bits, two per frame and section of 128 MiB, from which the blocks follow: its
+//! largest aligned parts. A section that is free or allocated as a whole needs no bits: so 16 TiB cost a table of 1 MiB at first.
 //! The state holds numbers instead of pointers: another kernel can go on with it.
 //!
 //! In Linux this is `mm/page_alloc.c` (`__free_one_page`, `__rmqueue_smallest`, `expand`; 6.1 … 6.12) and, for the hand-over
@@ -52,7 +52,8 @@
 //! # Differences from Linux
 //! - One free list per zone and order: no migrate types, so blocks of different mobility share a list and merge. The set
 //!   of free blocks after the hand-over is the same; the list holds Linux's lists of all types, each in its order.
-//! - Free blocks are not on lists but in bitmaps, lowest first within a section. No descriptor is needed, and none is touched.
+//! - Free blocks are not on lists but in bitmaps. No descriptor is needed, and none is touched. A small request takes from the
+//!   64 frames where the last one of its order was served, as long as these can; of a fitting block, if they have one.
 //! - Nothing is deferred: all free memory is handed over at once, in time proportional to the number of ranges and sections.
 //! - Every free is checked in every build: double frees, wrong orders, foreign frames are errors. Linux checks with
 //!   `CONFIG_DEBUG_VM`, and not all of it.

@@ -48,6 +48,11 @@ impl Found {
 /// The order of a whole section.
 pub(crate) const SECTION_ORDER: u8 = SECTION_FRAMES.ilog2() as u8;
 
+/// Returns the order on whose ring to look next: small blocks come from cut tiles, or from the smallest blocks of tiles.
+const fn next_ring(ring: u8) -> u8 {
+    if ring < TILE_ORDER { TILE_ORDER } else { ring + 1 }
+}
+
 pub(crate) const fn corrupt(pfn: u64, fault: Fault) -> Error {
     Error::Corrupt { pfn, fault }
 }
@@ -86,39 +91,41 @@ impl<'a> Zone<'a> {
         let mut ring = order;
         while ring <= MAX_ORDER {
             let number = state.free_area[usize::from(ring)].first_map;
-            let map = if number == NONE { None } else { Some(self.map(number)?) };
-            let found = match map {
-                None => None,
-                Some(map) if ring < TILE_ORDER => map.find_tile(ring),
-                Some(map) => map.take_tiles(ring, order.max(TILE_ORDER)),
+            let Some(map) = self.maps.get_mut(number) else {
+                if number != NONE {
+                    return Err(corrupt(0, Fault::Missing));
+                }
+                ring = next_ring(ring);
+                continue;
             };
-            if let Some(tile) = found {
-                return self.take_found(state, number, tile, order, ring).map(Some);
+            let cut = ring < TILE_ORDER;
+            let found = if cut { map.find_tile(ring) } else { map.take_tiles(ring, order.max(TILE_ORDER)) };
+            let Some(tile) = found else {
+                // The last map stays on the ring: it is likely to have such a block again soon.
+                if map.links[usize::from(ring)].next == number {
+                    ring = next_ring(ring);
+                } else {
+                    self.unlink(state, ring, number)?;
+                }
+                continue;
+            };
+            let start = section_start(map.section);
+            let mut frame = tile << TILE_ORDER;
+            if let Some(spot) = self.spots.get_mut(usize::from(order)) {
+                if !cut {
+                    map.cut(tile);
+                }
+                *spot = Spot { map: number, tile };
+                frame = map.take_in_tile(tile, order).ok_or(corrupt(start, Fault::Summary))?;
             }
-            // The last map stays on the ring: it is likely to have such a block again soon.
-            if number == NONE || self.map(number)?.links[usize::from(ring)].next == number {
-                ring = (ring + 1).max(TILE_ORDER);
-            } else {
-                self.unlink(state, ring, number)?;
+            let gained = map.orders() & !map.listed;
+            self.free = self.free.wrapping_sub(1 << order);
+            if gained != 0 {
+                self.link_all(state, gained, number, End::First)?;
             }
+            return Ok(Some(start + u64::from(frame)));
         }
         Ok(None)
-    }
-
-    /// Takes a block from a tile that was found on the ring of an order, and says where the next one is to come from.
-    fn take_found(&mut self, state: &mut ZoneState, number: u32, tile: u32, order: u8, ring: u8) -> Result<u64, Error> {
-        let map = self.map(number)?;
-        let start = section_start(map.section);
-        if ring >= TILE_ORDER && order < TILE_ORDER {
-            map.cut(tile);
-        }
-        self.relist(state, number)?;
-        let Some(spot) = self.spots.get_mut(usize::from(order)) else {
-            self.free = self.free.wrapping_sub(1 << order);
-            return Ok(start + u64::from(tile << TILE_ORDER));
-        };
-        *spot = Spot { map: number, tile };
-        self.take_again(order).ok_or(corrupt(start, Fault::Summary))
     }
 
     /// Writes into the zone's numbers how many blocks are free now.
