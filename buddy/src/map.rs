@@ -34,17 +34,16 @@ pub(crate) const STEP_FRAMES: u64 = 9;
 pub struct FrameMap {
     tiles: [Tree<6>; TILES],
     groups: [Group; GROUPS],
-    /// For each order, the groups that may have a free block: of at least that order in a cut tile, or for orders from 6 on of exactly
-    /// that order.
-    may: [u8; ORDERS],
-    unused: u8,
-    /// The orders for which there is such a group.
+    /// The orders for which there is a group in `may`.
     orders: u16,
     /// The orders whose ring of maps this one is on.
     pub(crate) listed: u16,
     /// The number of the spare tile plus 1, or 0.
     spare: u16,
-    unused_too: [u8; 6],
+    /// For each order, the groups that may have a free block: of at least that order in a cut tile, or for orders from 6 on of exactly
+    /// that order.
+    may: [u8; ORDERS],
+    unused: [u8; 7],
     /// The zone's piece whose map this is, and its section.
     pub(crate) piece: u32,
     pub(crate) section: u32,
@@ -101,12 +100,11 @@ impl FrameMap {
     pub const UNUSED: Self = Self {
         tiles: [Tree::BLANK; TILES],
         groups: [Group { tree: Tree::BLANK, with: [0; TREE_ORDERS] }; GROUPS],
-        may: [0; ORDERS],
-        unused: 0,
         orders: 0,
         listed: 0,
         spare: 0,
-        unused_too: [0; 6],
+        may: [0; ORDERS],
+        unused: [0; 7],
         piece: 0,
         section: 0,
         links: [Link { next: 0, previous: 0 }; ORDERS],
@@ -132,7 +130,7 @@ impl FrameMap {
         self.may = [0; ORDERS];
         (self.orders, self.listed, self.spare) = (0, 0, 0);
         (self.piece, self.section) = (piece, section);
-        (self.unused, self.unused_too, self.padding) = (0, [0; 6], [0; 392]);
+        (self.unused, self.padding) = ([0; 7], [0; 392]);
     }
 
     /// Returns the orders for which this map may have a free block, one bit each.

@@ -68,9 +68,9 @@ fn every_kind_of_damage_is_found() {
         (|live| live.map(0)[8 + 2] = 0, corrupt(8, Fault::Overlap)),
         (|live| live.map(0)[8 + 1] |= 1, corrupt(9, Fault::Overlap)),
         // The words that sum up, and the rings.
-        (|live| live.map(0)[SUMS + 4] = 0, corrupt(0, Fault::Overlap)),
-        (|live| live.map(0)[SUMS + 12] ^= 1 << 5, corrupt(0, Fault::Overlap)),
-        (|live| live.map(0)[SUMS + 14] ^= 1 << 4, corrupt(0, Fault::Unlisted)),
+        (|live| live.map(0)[SUMS + 10] = 0, corrupt(0, Fault::Overlap)),
+        (|live| live.map(0)[SUMS] ^= 1 << 5, corrupt(0, Fault::Overlap)),
+        (|live| live.map(0)[SUMS + 2] ^= 1 << 4, corrupt(0, Fault::Unlisted)),
         (|live| live.map(0)[SUMS + 24] = 1, corrupt(0, Fault::Owner)),
         (|live| live.map(0)[SUMS + 28] = 1, corrupt(0, Fault::Owner)),
         (|live| live.map(0)[LINKS + 4 * 8] = 1, corrupt(0, Fault::Links)),

@@ -3,6 +3,7 @@
 
 use super::{Block, FrameMap, GROUPS, Group, TILE_ORDER, TILES, split};
 use crate::tree::{LEAVES, Leaf, Tree};
+
 impl FrameMap {
     /// Takes a free block of a tile, one of `order`, less than 6, if there is one, else a part of a larger one, and returns the first frame.
     /// `None` if the tile has none that is large enough.
