@@ -236,7 +236,7 @@ impl Stage for SuccessorLiar {
             swap(&mut buddy, range(0x10_0000, 0x20_0000))?;
         }
         let states =
-            buddy.zones().iter().zip(&input.zones).map(|(zone, before)| ZoneState { span: before.span, ..*zone });
+            buddy.zones().into_iter().zip(&input.zones).map(|(zone, before)| ZoneState { span: before.span, ..zone });
         let mut after = Succession { zones: states.collect(), ..Succession::default() };
         drop(buddy);
         match kind() {
