@@ -188,7 +188,7 @@ impl Stage for ZonesLiar {
         // The pieces fill one page; the neighbours on rings are the last words of a map but for its padding.
         let map = &mut tables[FRAME_BYTES as usize..][..size_of::<FrameMap>()];
         match kind() {
-            "lie-of-cycle" => map[8732..8820].fill(1),
+            "lie-of-cycle" => map[8736..8824].fill(1),
             "lie-of-link" => zones.zones[0].free_area[10].first_map = 1000,
             "lie-of-block" => map[8192..8704].fill(0),
             "lie-of-zone" => zones.zones[0].span.spanned += 1,
